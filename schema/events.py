@@ -1,0 +1,184 @@
+"""
+Events that leave: committed facts as CloudEvents 1.0, one type per thing that happened to a lead.
+
+Data are ids, codes and figures, never personal data: who may know more asks `GET /v1/leads/{id}`. An event's id is
+its lead and its number on that lead, so the same event has the same id however often it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PREFIX: Final = "throughline."
+VERSION: Final = ".v1"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Base of the data of an event; the class says its type."""
+
+
+class LeadCreated(Event, frozen=True):
+    """A lead began: the first touch of a person on a journey."""
+
+    person_id: str
+    receipt_id: str
+    source: str
+    channel: str
+    journey: str
+    state: str
+
+
+class LeadTouched(Event, frozen=True):
+    """Another touchpoint reached an open lead."""
+
+    person_id: str
+    touchpoint_id: str
+    kind: str
+    source: str
+    channel: str
+
+
+class LeadQualified(Event, frozen=True):
+    """Every criterion passed."""
+
+    criteria: Mapping[str, str]
+
+
+class LeadDisqualified(Event, frozen=True):
+    """A criterion said no; `reason` is its code."""
+
+    reason: str
+    criteria: Mapping[str, str]
+
+
+class LeadUndecided(Event, frozen=True):
+    """No criterion said no, but some are unknown and should be asked for."""
+
+    unknown: list[str]
+    criteria: Mapping[str, str]
+
+
+class LeadScored(Event, frozen=True):
+    """The score was read anew: 0 (cold) to 100 (call now)."""
+
+    total: int
+    fit: int
+    engagement: int
+    grade: str | None
+
+
+class LeadRouted(Event, frozen=True):
+    """The lead has an owner."""
+
+    pool: str | None
+    owner: str
+    reason: str
+
+
+class LeadQueued(Event, frozen=True):
+    """Nobody is free: the lead waits in the pool's queue."""
+
+    pool: str | None
+    reason: str
+
+
+class LeadTransitioned(Event, frozen=True):
+    """The lead moved between two states of its lifecycle."""
+
+    name: str
+    from_state: str
+    to_state: str
+    actor: str
+    reason: str | None
+    journey: str
+
+
+TYPES: Final[dict[str, type[Event]]] = {
+    "lead.created": LeadCreated,
+    "lead.touched": LeadTouched,
+    "lead.qualified": LeadQualified,
+    "lead.disqualified": LeadDisqualified,
+    "lead.undecided": LeadUndecided,
+    "lead.scored": LeadScored,
+    "lead.routed": LeadRouted,
+    "lead.queued": LeadQueued,
+    "lead.transitioned": LeadTransitioned,
+}
+_NAMES: Final = {kind: name for name, kind in TYPES.items()}
+
+
+def name_of(event: Event) -> str:
+    """Return `noun.verb` of an event's data."""
+    return _NAMES[type(event)]
+
+
+def full_type(name: str) -> str:
+    """Return the CloudEvents type of `noun.verb`."""
+    return f"{PREFIX}{name}{VERSION}"
+
+
+def event_id(lead_id: str, sequence: int) -> str:
+    """Return the id that this event has whenever and wherever it is told."""
+    return f"{lead_id}.{sequence}"
+
+
+def cloud_event(
+    *,
+    name: str,
+    lead_id: str,
+    sequence: int,
+    time: datetime,
+    trace: str | None,
+    data: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the structured CloudEvent, ready to be written as JSON."""
+    kind = full_type(name)
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id(lead_id, sequence),
+        "source": "/throughline",
+        "type": kind,
+        "subject": lead_id,
+        "time": time.isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "dataschema": f"/v1/schemas/{kind}",
+        "sequence": sequence,
+        "data": data,
+    }
+    if trace:
+        envelope["traceid"] = trace
+    return envelope
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a whole event of type `noun.verb`; `KeyError` if there is none."""
+    data = msgspec.json.schema(TYPES[name])
+    body = data["$defs"][TYPES[name].__name__]
+    kind = full_type(name)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"/v1/schemas/{kind}",
+        "title": kind,
+        "description": body.pop("description", ""),
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "subject", "time", "sequence", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "description": "Stable: told again, it is the same."},
+            "source": {"type": "string"},
+            "type": {"const": kind},
+            "subject": {"type": "string", "format": "uuid", "description": "The lead."},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"const": "application/json"},
+            "dataschema": {"type": "string"},
+            "sequence": {"type": "integer", "minimum": 1, "description": "1, 2, 3 … of this lead, without gaps."},
+            "traceid": {"type": "string"},
+            "data": body,
+        },
+    }

@@ -1,0 +1,74 @@
+"""
+What an expression of a journey can ask about: the one table of fields and their kinds.
+
+The kinds are `text`, `number`, `flag`, `list`, `map` and `moment`. Below a `map` every name is allowed, because the
+business chooses those names itself (`person.custom.budget`). `touchpoint.kinds` are the kinds of the touchpoints that
+the lead has not been advanced for yet, `touchpoint.kind` is the latest of them, `touchpoint.count` counts all there
+ever were. `lists.…` is not in the table: a journey names its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+FIELDS: dict[str, str] = {
+    "source": "text",
+    "channel": "text",
+    "owner": "text",
+    "pool": "text",
+    "person.id": "text",
+    "person.name": "text",
+    "person.first_name": "text",
+    "person.last_name": "text",
+    "person.email": "text",
+    "person.phone": "text",
+    "person.country": "text",
+    "person.city": "text",
+    "person.language": "text",
+    "person.job_title": "text",
+    "person.interests": "list",
+    "person.preferences": "map",
+    "person.consent": "map",
+    "person.custom": "map",
+    "company.id": "text",
+    "company.name": "text",
+    "company.domain": "text",
+    "company.employees": "number",
+    "company.country": "text",
+    "company.industry": "text",
+    "company.custom": "map",
+    "lead.id": "text",
+    "lead.interests": "list",
+    "lead.message": "text",
+    "lead.attribution": "map",
+    "lead.custom": "map",
+    "lead.created_at": "moment",
+    "touchpoint.kind": "text",
+    "touchpoint.kinds": "list",
+    "touchpoint.count": "number",
+    "qualification.outcome": "text",
+    "qualification.passed": "flag",
+    "qualification.reason": "text",
+    "score.total": "number",
+    "score.fit": "number",
+    "score.engagement": "number",
+    "score.grade": "text",
+}
+
+
+def kind(path: str) -> str | None:
+    """Kind of a field, `any` for a name below a `map`, None when there is no such field."""
+    if path in FIELDS:
+        return FIELDS[path]
+    parent = path
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        if FIELDS.get(parent) == "map":
+            return "any"
+    return None
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`; did you mean …?` for a mistyped name, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

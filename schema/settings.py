@@ -1,0 +1,80 @@
+"""
+Settings of one installation, from the environment (prefix `THROUGHLINE_`).
+
+Everything has a default that works on one machine with nothing set up; an empty URL means the embedded way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schema.errors import Permanent
+
+
+class Settings(BaseSettings):
+    """One value object for every process; children of `throughline up` inherit it through the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="THROUGHLINE_", extra="ignore")
+
+    database_url: str = ""
+    """`postgresql://…`; empty: an embedded PostgreSQL in `data_dir`."""
+    data_dir: Path = Path("throughline-data")
+    broker_url: str = ""
+    """`amqp://…` or `redis://…` for Dramatiq's hints; empty: the database."""
+    redis_url: str = ""
+    events_url: str = ""
+    """`amqp://…`: publish events to the exchange `throughline.events` too."""
+    smtp_url: str = ""
+    base_url: str = ""
+    secret_key: SecretStr = SecretStr("")
+    log_format: Literal["json", "console", ""] = ""
+    """Empty: console on a terminal, JSON elsewhere."""
+    log_level: str = "INFO"
+
+    chain: bool = True
+    """Run steps that wait for nothing one after the other in one transaction. Off: each step on its own queue."""
+    batch_size: int = Field(default=400, ge=1, le=5000)
+    """Most leads one transaction takes."""
+    worker_processes: int = Field(default=2, ge=1)
+    worker_threads: int = Field(default=1, ge=1)
+    max_waiting: int = Field(default=4000, ge=1)
+    """Arrivals the API holds uncommitted before it answers 503 with Retry-After."""
+    sweep_every_s: float = Field(default=1.0, gt=0)
+    sweep_after_s: float = Field(default=3.0, gt=0)
+    """A due row older than this has lost its hint (or its worker) and is hinted again."""
+    failpoints: str = ""
+    """Only for fault tests: a folder where they arm named points (see `schema.failpoints`)."""
+
+    def pepper(self) -> bytes:
+        """
+        The installation's secret as 32 bytes, for keyed hashes.
+
+        Without `THROUGHLINE_SECRET_KEY` the embedded mode keeps a random one in `data_dir`; a configured database
+        demands that the key is set, so that two processes never disagree about it.
+        """
+        configured = self.secret_key.get_secret_value()
+        if configured:
+            return hashlib.sha256(configured.encode()).digest()
+        if self.database_url and not (self.data_dir / "secret").exists():
+            raise Permanent(
+                "secret_key_missing",
+                "THROUGHLINE_SECRET_KEY is not set. Set it to a long random value "
+                "(the same for every process), for example: openssl rand -hex 32",
+            )
+        path = self.data_dir / "secret"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f"secret.{secrets.token_hex(4)}")
+            fresh.write_text(secrets.token_hex(32))
+            fresh.chmod(0o600)
+            try:
+                fresh.rename(path) if not path.exists() else None
+            finally:
+                fresh.unlink(missing_ok=True)
+        return hashlib.sha256(path.read_text().strip().encode()).digest()

@@ -1,0 +1,1 @@
+"""How every process reaches the shared database: connections, set-based statements, journeys, the clock, ids."""

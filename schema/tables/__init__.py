@@ -1,0 +1,39 @@
+"""The shared database: one module per noun, each table stating its own law as named constraints."""
+
+from __future__ import annotations
+
+from schema.tables.api_key import api_key
+from schema.tables.base import metadata
+from schema.tables.dead_letter import dead_letter
+from schema.tables.decision import decision
+from schema.tables.event import consumer, event
+from schema.tables.hint import hint
+from schema.tables.journey import journey, journey_active, journey_move
+from schema.tables.lead import lead
+from schema.tables.person import company, person, person_key
+from schema.tables.pool import pool
+from schema.tables.receipt import receipt, submission
+from schema.tables.touchpoint import touchpoint
+from schema.tables.transition import transition
+
+__all__ = [
+    "api_key",
+    "company",
+    "consumer",
+    "dead_letter",
+    "decision",
+    "event",
+    "hint",
+    "journey",
+    "journey_active",
+    "journey_move",
+    "lead",
+    "metadata",
+    "person",
+    "person_key",
+    "pool",
+    "receipt",
+    "submission",
+    "touchpoint",
+    "transition",
+]

@@ -1,0 +1,113 @@
+"""
+Leads: one person's way along one journey.
+
+Due-ness is two columns: `next_step` names the work, `due_since` says since when it is owed (null: settled).
+No index stands on what every step updates, and pages keep room for the new row version beside the old one.
+
+The law of state, kept by a trigger: a lead is in its journey's initial state, or where its latest transition led it.
+A transition in turn refers to a move the journey knows. So nobody, not even by hand, can put a lead into a state
+that its journey does not allow.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    event,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.types import UserDefinedType
+
+from schema.tables.base import metadata
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id: it never wraps around."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Name the type for DDL."""
+        return "xid8"
+
+
+lead = Table(
+    "lead",
+    metadata,
+    Column("id", UUID(as_uuid=False), primary_key=True),
+    Column("person_id", UUID(as_uuid=False), nullable=False),
+    Column("journey", Text, nullable=False, comment="the version it entered and stays with"),
+    Column("journey_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("open", Boolean, nullable=False, comment="false in a final state"),
+    Column("next_step", Text),
+    Column("due_since", DateTime(timezone=True)),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("source", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("interests", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("attribution", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("message", Text),
+    Column("qualification", JSONB),
+    Column("score_total", SmallInteger),
+    Column("score_fit", SmallInteger),
+    Column("score_engagement", SmallInteger),
+    Column("grade", Text),
+    Column("pool", Text),
+    Column("owner", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("decisions", Integer, nullable=False, server_default="0"),
+    Column("transitions", Integer, nullable=False, server_default="0"),
+    Column("events", Integer, nullable=False, server_default="0"),
+    Column("event_tx", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    CheckConstraint("due_since IS NULL OR next_step IS NOT NULL", name="due_names_its_step"),
+    CheckConstraint("score_total BETWEEN 0 AND 100", name="score_in_range"),
+    ForeignKeyConstraint(["person_id"], ["person.id"]),
+    Index("ix_lead_due", "due_since", postgresql_where=text("due_since IS NOT NULL")),
+    Index("uq_lead_open", "person_id", "journey_name", unique=True, postgresql_where=text("open")),
+    Index("ix_lead_state", "state", "id"),
+    Index("ix_lead_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
+    postgresql_with={"fillfactor": "70"},
+)
+
+STATE_LAW = """
+CREATE OR REPLACE FUNCTION lead_state_is_lawful() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.transitions = 0 THEN
+        PERFORM 1 FROM journey WHERE version = NEW.journey AND initial_state = NEW.state;
+    ELSE
+        PERFORM 1 FROM transition
+        WHERE lead_id = NEW.id AND number = NEW.transitions AND to_state = NEW.state AND journey = NEW.journey;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'lead % cannot be in state % after % transitions of journey %',
+            NEW.id, NEW.state, NEW.transitions, NEW.journey
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'lead_state_is_lawful', TABLE = 'lead';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+STATE_LAW_ON_INSERT = """
+CREATE TRIGGER lead_state_on_insert BEFORE INSERT ON lead
+FOR EACH ROW EXECUTE FUNCTION lead_state_is_lawful()
+"""
+STATE_LAW_ON_UPDATE = """
+CREATE TRIGGER lead_state_on_update BEFORE UPDATE OF state, transitions, journey ON lead
+FOR EACH ROW
+WHEN (OLD.state <> NEW.state OR OLD.transitions <> NEW.transitions OR OLD.journey <> NEW.journey)
+EXECUTE FUNCTION lead_state_is_lawful()
+"""
+for _statement in (STATE_LAW, STATE_LAW_ON_INSERT, STATE_LAW_ON_UPDATE):
+    event.listen(lead, "after_create", DDL(_statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
