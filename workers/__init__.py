@@ -1,0 +1,1 @@
+"""The steps that decide. Their only I/O is the database."""

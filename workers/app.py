@@ -1,0 +1,92 @@
+"""
+The workers put together: broker, runtime and one Dramatiq actor per step, named as its queue; and `sweep`.
+
+    broker, runtime, hints = build(settings, url, queues={"identify", "score"})
+    run_worker(broker, queues, settings.worker_threads, stop=stop)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+import dramatiq
+import structlog
+
+from schema.errors import Permanent
+from schema.messages import HintError, decode
+from schema.store.engine import make_engine
+from workers.broker import make_broker
+from workers.hints import Hints
+from workers.runtime import STEPS, Runtime
+from workers.sweep import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sqlalchemy import Engine
+
+    from schema.settings import Settings
+
+    Hear = Callable[[Sequence[str]], object]
+
+log = structlog.get_logger()
+
+WAY: Final = ("identify", "qualify", "score", "route", "advance")
+"""The steps in the order a lead takes them; importing their modules, in this order, registers them."""
+SWEEP: Final = "sweep"
+
+
+def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tuple[dramatiq.Broker, Runtime, Hints]:
+    """
+    Put a worker process together that serves `queues` (none: all) on the database `url`.
+
+    Connects to nothing yet. Raises Permanent (`queue_unknown`).
+    """
+    register_steps()
+    known = {*STEPS, SWEEP}
+    serves = set(queues) or known
+    if serves - known:
+        unknown = ", ".join(sorted(serves - known))
+        raise Permanent("queue_unknown", f"There is no queue {unknown}; there are {', '.join((*STEPS, SWEEP))}.")
+    broker = make_broker(settings.model_copy(update={"database_url": url}))
+    hints = Hints(broker)
+    engine = make_engine(url, name="worker", hot=True, pool_size=settings.worker_threads + 1)
+    broker.add_middleware(DatabaseClosed(engine))
+    runtime = Runtime(engine, hints, serves=serves & STEPS.keys(), chain=settings.chain, batch_size=settings.batch_size)
+    for name in sorted(serves & STEPS.keys()):
+        _declare(broker, name, lambda ids, name=name: runtime.hear(name, ids))  # type: ignore[misc]
+    if SWEEP in serves:
+        sweeper = Sweeper(engine, hints, settings)
+        _declare(broker, SWEEP, lambda _: sweeper.hear())
+    return broker, runtime, hints
+
+
+class DatabaseClosed(dramatiq.Middleware):
+    """Closes the connections to the database when the worker has stopped."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def after_worker_shutdown(self, *_: object) -> None:
+        self._engine.dispose()
+
+
+def register_steps() -> None:
+    """Import the modules of the steps, which puts them into `STEPS` in the order of the way."""
+    for name in WAY:
+        import_module(f"workers.{name}")
+
+
+def _declare(broker: dramatiq.Broker, name: str, hear: Hear) -> None:
+    """Declare the actor `name`: it never raises, since what it could not do is still due."""
+
+    def actor(wire: object = None, *_: object, **__: object) -> None:
+        try:
+            hear(decode(wire).ids)
+        except HintError as error:
+            log.warning("hint.dropped", queue=name, code=error.code)
+        except Exception:
+            log.exception("hint.failed", queue=name)
+
+    dramatiq.actor(actor_name=name, queue_name=name, broker=broker)(actor)

@@ -1,0 +1,330 @@
+"""
+A batch: the leads that one transaction has in hand, and all that it will record about them.
+
+Steps decide about one `Case` at a time; the batch writes every table once, for all of them. Chained steps share a
+batch, so that a lead which travels the whole way in one go is written once, with each decision, move and event of
+its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
+from sqlalchemy import Table, text
+
+from schema import tables
+from schema.events import Event, LeadTransitioned, name_of
+from schema.facts import Facts, Touch
+from schema.store import rows
+from schema.store.ids import uuid_array
+from workers.decide.route import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, RowMapping
+
+    from schema.journey import Journey
+    from schema.store.journeys import JourneyBook
+    from workers.decide.advance import Move
+
+_WRITE_ORDER: Final = (
+    tables.person,
+    tables.transition,
+    tables.lead,
+    tables.touchpoint,
+    tables.decision,
+    tables.event,
+)
+_LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
+_PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
+_FIXED: Final = {"person_id", "journey_name", "created_at", "source", "channel"}
+_LEAD_CHANGES: Final = tuple(name for name in _LEAD_COLUMNS if name not in _FIXED)
+
+_LOAD: Final = text("""
+SELECT l.*, l.event_tx > pg_current_xact_id() AS younger,
+       p.name AS person_name, p.email, p.phone, p.country, p.language, p.interests AS person_interests,
+       p.preferences, p.custom, p.company_name, p.company_employees,
+       c.name AS c_name, c.domain AS c_domain, c.employees AS c_employees
+FROM lead AS l JOIN person AS p ON p.id = l.person_id LEFT JOIN company AS c ON c.id = p.company_id
+WHERE l.id = ANY(CAST(:ids AS uuid[]))
+""")
+_TOUCHES: Final = text("""
+SELECT t.lead_id, t.id, t.kind, t.occurred_at, l.due_since IS NOT NULL AND t.recorded_at >= l.due_since AS new
+FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
+JOIN lead AS l ON l.id = wanted.id
+CROSS JOIN LATERAL (
+    SELECT lead_id, id, kind, occurred_at, recorded_at FROM touchpoint
+    WHERE lead_id = wanted.id ORDER BY occurred_at DESC LIMIT 500
+) AS t
+""")
+_POOLS_EXIST: Final = text("""
+INSERT INTO pool (journey_name, name)
+SELECT :journey, name FROM unnest(CAST(:names AS text[])) AS wanted(name)
+WHERE NOT EXISTS (SELECT FROM pool WHERE journey_name = :journey AND pool.name = wanted.name)
+ORDER BY name ON CONFLICT DO NOTHING
+""")
+_LOCK_POOLS: Final = text("""
+SELECT name, turn, taken, weights FROM pool WHERE journey_name = :journey ORDER BY name FOR UPDATE
+""")
+
+
+@dataclass(slots=True)
+class Case:
+    """One lead in hand: its columns as they will be, what is known of it, and the rules that apply."""
+
+    batch: Batch
+    journey: Journey
+    facts: Facts
+    lead: dict[str, Any]
+    trace: str | None = None
+    new: bool = False
+
+    @property
+    def id(self) -> str:
+        """The lead's id."""
+        return str(self.lead["id"])
+
+    def decided(self, outcome: str, reason: str | None, explanation: Mapping[str, Any], *, step: str = "") -> None:
+        """Keep the decision of the step at work, with its explanation."""
+        self.lead["decisions"] += 1
+        self.batch.write(
+            tables.decision,
+            {
+                "lead_id": self.id,
+                "number": self.lead["decisions"],
+                "step": step or self.batch.step,
+                "at": self.batch.now,
+                "journey": self.journey.version,
+                "outcome": outcome,
+                "reason": reason,
+                "explanation": explanation,
+            },
+        )
+
+    def tell(self, event: Event) -> None:
+        """Put an event into the outbox, next in the lead's own order."""
+        self.lead["events"] += 1
+        self.batch.write(
+            tables.event,
+            {
+                "lead_id": self.id,
+                "sequence": self.lead["events"],
+                "type": name_of(event),
+                "time": self.batch.now,
+                "trace": self.trace,
+                "data": event,
+            },
+        )
+
+    def move(self, move: Move, *, actor: str = "journey") -> None:
+        """Change the lead's state: the one path for it, whoever asks."""
+        self.lead["transitions"] += 1
+        self.lead["state"] = self.facts.state = move.to_state
+        self.lead["open"] = not self.journey.lifecycle[move.to_state].final
+        self.batch.write(
+            tables.transition,
+            {
+                "lead_id": self.id,
+                "number": self.lead["transitions"],
+                "journey": self.journey.version,
+                "from_state": move.from_state,
+                "name": move.name,
+                "to_state": move.to_state,
+                "at": self.batch.now,
+                "actor": actor,
+                "reason": move.reason,
+            },
+        )
+        self.tell(
+            LeadTransitioned(move.name, move.from_state, move.to_state, actor, move.reason, self.journey.version),
+        )
+
+    def go(self, step: str | None) -> None:
+        """Name the lead's next step; None settles it."""
+        self.lead["next_step"] = step
+        if step is None:
+            self.lead["due_since"] = None
+            self.lead["attempts"] = 0
+        elif self.lead["due_since"] is None:
+            self.lead["due_since"] = self.batch.now
+
+
+@dataclass(slots=True)
+class Batch:
+    """The unit of work: `gather` cases, let steps decide, `record` everything at once."""
+
+    connection: Connection
+    book: JourneyBook
+    now: datetime
+    step: str
+    receipts: Sequence[RowMapping] = ()
+    cases: dict[str, Case] = field(default_factory=dict)
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Rows of the people that arrivals are about, with marks of our own beside the columns."""
+    _inserts: dict[Table, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    _updates: dict[Table, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    postponed: list[str] = field(default_factory=list)
+    """Ids this transaction had to leave alone; they are due, and hinted again after it."""
+    _ledgers: dict[str, dict[str, Ledger]] = field(default_factory=dict)
+
+    def at(self, step: str) -> Iterator[Case]:
+        """Yield the cases whose next step is `step`, in order of age."""
+        self.step = step
+        return iter([case for case in self.cases.values() if case.lead["next_step"] == step])
+
+    def write(self, table: Table, row: Mapping[str, Any]) -> None:
+        """Keep a row to be inserted when the batch is recorded."""
+        self._inserts[table].append(row)
+
+    def change(self, table: Table, row: Mapping[str, Any]) -> None:
+        """Keep changed columns of a row, by its `id`, to be written when the batch is recorded."""
+        self._updates[table].append(row)
+
+    def begin(self, lead: dict[str, Any], facts: Facts, journey: Journey, trace: str) -> Case:
+        """Take a lead into hand that this batch creates."""
+        case = Case(self, journey, facts, lead, trace, new=True)
+        self.cases[case.id] = case
+        return case
+
+    def load(self, ids: Iterable[str]) -> list[str]:
+        """
+        Take leads into hand that this transaction has locked.
+
+        Returns the ids of those it must leave alone: a transaction younger than this one has already told events
+        of theirs, and ours would come before them in the feed. They stay due for the next transaction.
+        """
+        wanted = uuid_array(ids)
+        parameters = {"ids": wanted}
+        found = [dict(row) for row in self.connection.execute(_LOAD, parameters).mappings()]
+        touches: dict[str, list[Touch]] = defaultdict(list)
+        for touch in self.connection.execute(_TOUCHES, parameters):
+            touches[touch.lead_id].append(Touch(touch.kind, touch.occurred_at, touch.id, touch.new))
+        for row in found:
+            if not row["younger"]:
+                journey = self.book.version(self.connection, row["journey"])
+                facts = _facts(row, touches[row["id"]])
+                self.cases[row["id"]] = Case(self, journey, facts, {name: row[name] for name in _LEAD_COLUMNS})
+        return [row["id"] for row in found if row["younger"]]
+
+    def ledgers(self, journey: Journey) -> dict[str, Ledger]:
+        """Return the turns of the journey's pools, locked until this transaction ends."""
+        if journey.name not in self._ledgers:
+            names = sorted(journey.route.pools)
+            self.connection.execute(_POOLS_EXIST, {"journey": journey.name, "names": names})
+            locked = self.connection.execute(_LOCK_POOLS, {"journey": journey.name})
+            self._ledgers[journey.name] = {row.name: Ledger(row.turn, row.taken, row.weights) for row in locked}
+        return self._ledgers[journey.name]
+
+    def record(self) -> None:
+        """Write everything, each table in one statement."""
+        self._inserts[tables.lead].extend(case.lead for case in self.cases.values() if case.new)
+        for case in self.cases.values():
+            case.lead["updated_at"] = self.now
+        created = [person for person in self.people.values() if "created_here" in person]
+        self._inserts[tables.person] = [{name: person[name] for name in _PERSON_COLUMNS} for person in created]
+        if self._updates[tables.person]:
+            rows.update(self.connection, tables.person, "id", self._updates[tables.person])
+        for table in _WRITE_ORDER:
+            rows.insert(self.connection, table, self._inserts[table])
+        known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
+        rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
+        if self._updates[tables.receipt]:
+            rows.update(self.connection, tables.receipt, "id", self._updates[tables.receipt])
+        self._record_ledgers()
+
+    def _record_ledgers(self) -> None:
+        turns = [
+            {"journey_name": journey, "name": name} | structs.asdict(ledger)
+            for journey, ledgers in self._ledgers.items()
+            for name, ledger in ledgers.items()
+        ]
+        rows.insert(
+            self.connection,
+            tables.pool,
+            turns,
+            "ON CONFLICT (journey_name, name) DO UPDATE "
+            "SET turn = excluded.turn, taken = excluded.taken, weights = excluded.weights",
+        )
+
+
+def _facts(row: dict[str, Any], touches: list[Touch]) -> Facts:
+    company = {
+        "name": row["c_name"] or row["company_name"],
+        "domain": row["c_domain"],
+        "employees": row["c_employees"] if row["c_employees"] is not None else row["company_employees"],
+    }
+    return Facts(
+        lead_id=row["id"],
+        source=row["source"],
+        channel=row["channel"],
+        state=row["state"],
+        person=person_facts(row["person_id"], row, name="person_name", interests="person_interests"),
+        company=known(company),
+        lead=lead_facts(row),
+        touchpoints=touches,
+        qualification=row["qualification"],
+        score=score_facts(row),
+        owner=row["owner"],
+        pool=row["pool"],
+    )
+
+
+def person_facts(
+    person_id: str,
+    row: Mapping[str, Any],
+    *,
+    name: str = "name",
+    interests: str = "interests",
+) -> dict[str, Any]:
+    """Return what rules may ask of a person; unknown fields are absent."""
+    facts = {
+        "id": person_id,
+        "name": row[name],
+        "email": row["email"],
+        "phone": row["phone"],
+        "country": row["country"],
+        "language": row["language"],
+        "interests": row[interests],
+        "preferences": row["preferences"],
+        "custom": row["custom"],
+    }
+    return known(facts)
+
+
+def lead_facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rules may ask of a lead; unknown fields are absent."""
+    return known(
+        {
+            "id": row["id"],
+            "source": row["source"],
+            "channel": row["channel"],
+            "interests": row["interests"],
+            "attribution": row["attribution"],
+            "message": row["message"],
+            "created_at": row["created_at"],
+        },
+    )
+
+
+def score_facts(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the score as rules see it, or None where there is none yet."""
+    if row["score_total"] is None:
+        return None
+    return known(
+        {
+            "total": row["score_total"],
+            "fit": row["score_fit"],
+            "engagement": row["score_engagement"],
+            "grade": row["grade"],
+        },
+    )
+
+
+def known(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are known: a rule about any other is answered `unknown`."""
+    return {name: value for name, value in fields.items() if value is not None}

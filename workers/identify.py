@@ -1,0 +1,239 @@
+"""
+Identify: whose is this arrival?
+
+    hears   receipts that are pending
+    reads   the receipt's raw bytes, match keys, people, companies, open leads
+    writes  person, company, match keys, touchpoint, lead; the receipt's outcome; and makes `qualify` the next step
+            of a new lead, `score` that of a known one (`qualify` again while its qualification has not passed)
+    tells   lead.created, or lead.touched
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from schema import payload, tables
+from schema.draft import Draft, draft, match_keys
+from schema.events import LeadCreated, LeadTouched
+from schema.facts import Facts, Touch
+from schema.store.ids import new_id
+from workers import people
+from workers.batch import Case, known, lead_facts, person_facts
+from workers.runtime import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import RowMapping
+
+    from schema.journey import Journey
+    from workers.batch import Batch
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A receipt that was understood: what it says and whose journey takes it."""
+
+    receipt: RowMapping
+    draft: Draft
+    keys: list[tuple[str, str]]
+    journey: Journey
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A receipt that could not be understood; it waits in quarantine with its reason and can be run again."""
+
+    receipt: RowMapping
+    reason: str
+
+
+@step("identify", subject="receipt")
+def identify(batch: Batch) -> None:
+    """Tie each receipt to a person and a lead."""
+    arrivals = []
+    for receipt in batch.receipts:
+        understood = understand(receipt, batch.book.for_source(batch.connection, receipt["source"]))
+        if isinstance(understood, Refusal):
+            _settle(batch, receipt, "quarantined", reason=understood.reason)
+        else:
+            arrivals.append(understood)
+    if not arrivals:
+        return
+    owners = people.find_or_create(batch, arrivals)
+    leads, younger = people.open_leads(batch, {(owners[a.receipt["id"]], a.journey.name) for a in arrivals})
+    for arrival in arrivals:
+        person = batch.people[owners[arrival.receipt["id"]]]
+        place = (person["id"], arrival.journey.name)
+        if place in younger:
+            batch.postponed.append(arrival.receipt["id"])
+        elif place in leads:
+            _touch(batch, batch.cases[leads[place]], arrival, person)
+        else:
+            leads[place] = _create(batch, arrival, person).id
+
+
+def understand(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
+    """Read a receipt's bytes by its source's mapping. Pure: the same bytes and journey give the same."""
+    if journey is None:
+        return Refusal(receipt, "source_unknown")
+    source = journey.sources[receipt["source"]]
+    mode = payload.Mode.STRICT if receipt["channel"] == "api" else payload.Mode.LENIENT
+    try:
+        fields = payload.decode(receipt["body"], receipt["content_type"], mode=mode)
+    except payload.Refused as refused:
+        return Refusal(receipt, refused.code)
+    read = draft(fields, source.map, region=source.region)
+    keys = match_keys(read, receipt["source"])
+    if not (keys or _says_something(read)):
+        return Refusal(receipt, "nothing_recognised")
+    return Arrival(receipt, read, keys, journey)
+
+
+def _says_something(read: Draft) -> bool:
+    """Whether somebody could make use of it, if only by hand: an address with a typing error is still one."""
+    tried = any(issue.code.startswith(("email_", "phone_")) for issue in read.issues)
+    return bool(tried or read.name or read.message or read.phone or read.company.name or read.company.domain)
+
+
+def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
+    journey, receipt, read = arrival.journey, arrival.receipt, arrival.draft
+    lead: dict[str, Any] = dict.fromkeys(_COLUMNS) | {
+        "id": new_id(),
+        "person_id": person["id"],
+        "journey": journey.version,
+        "journey_name": journey.name,
+        "state": journey.initial,
+        "open": True,
+        "next_step": journey.steps[0],
+        "due_since": batch.now,
+        "attempts": 0,
+        "source": receipt["source"],
+        "channel": receipt["channel"],
+        "interests": read.interests,
+        "attribution": read.attribution,
+        "message": read.message,
+        "created_at": batch.now,
+        "decisions": 0,
+        "transitions": 0,
+        "events": 0,
+    }
+    case = batch.begin(lead, _facts(lead, person), journey, receipt["trace"])
+    _keep_touch(batch, case, arrival)
+    case.decided("created", None, _explain(arrival))
+    case.tell(
+        LeadCreated(
+            person["id"],
+            receipt["id"],
+            receipt["source"],
+            receipt["channel"],
+            journey.version,
+            journey.initial,
+        ),
+    )
+    _settle(batch, receipt, "processed", lead=case)
+    return case
+
+
+def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -> None:
+    receipt, read = arrival.receipt, arrival.draft
+    case.trace = receipt["trace"]
+    case.lead["interests"] = _united(case.lead["interests"], read.interests)
+    case.lead["attribution"] = read.attribution | case.lead["attribution"]
+    case.lead["message"] = read.message or case.lead["message"]
+    case.facts.person = person_facts(person["id"], person)
+    case.facts.company = people.company_facts(person)
+    case.facts.lead = lead_facts(case.lead)
+    _keep_touch(batch, case, arrival)
+    case.decided("matched", None, _explain(arrival))
+    case.tell(LeadTouched(person["id"], receipt["id"], receipt["channel"], receipt["source"], receipt["channel"]))
+    if not case.new and case.lead["next_step"] != case.journey.steps[0]:
+        case.go(case.journey.steps[0] if not _has_passed(case) else "score")
+    _settle(batch, receipt, "merged", lead=case)
+
+
+def _has_passed(case: Case) -> bool:
+    qualification = case.lead["qualification"]
+    return bool(qualification and qualification.get("passed"))
+
+
+def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
+    receipt, read = arrival.receipt, arrival.draft
+    occurred_at = min(read.occurred_at or receipt["received_at"], receipt["received_at"])
+    data = known(
+        {
+            "message": read.message,
+            "consent": read.consent or None,
+            "custom": read.custom or None,
+            "issues": [{"pointer": issue.pointer, "code": issue.code} for issue in read.issues] or None,
+        },
+    )
+    batch.write(
+        tables.touchpoint,
+        {
+            "id": receipt["id"],
+            "person_id": case.lead["person_id"],
+            "lead_id": case.id,
+            "kind": receipt["channel"],
+            "channel": receipt["channel"],
+            "source": receipt["source"],
+            "occurred_at": occurred_at,
+            "recorded_at": batch.now,
+            "data": data,
+        },
+    )
+    case.facts.touchpoints.append(Touch(kind=receipt["channel"], occurred_at=occurred_at, id=receipt["id"]))
+
+
+def _facts(lead: dict[str, Any], person: dict[str, Any]) -> Facts:
+    return Facts(
+        lead_id=lead["id"],
+        source=lead["source"],
+        channel=lead["channel"],
+        state=lead["state"],
+        person=person_facts(person["id"], person),
+        company=people.company_facts(person),
+        lead=lead_facts(lead),
+        touchpoints=[],
+        qualification=None,
+        score=None,
+        owner=None,
+        pool=None,
+    )
+
+
+def _explain(arrival: Arrival) -> dict[str, Any]:
+    return {
+        "receipt": arrival.receipt["id"],
+        "matched_on": [kind for kind, _ in arrival.keys],
+        "issues": [issue.code for issue in arrival.draft.issues],
+    }
+
+
+def _settle(
+    batch: Batch,
+    receipt: RowMapping,
+    status: str,
+    *,
+    reason: str | None = None,
+    lead: Case | None = None,
+) -> None:
+    batch.change(
+        tables.receipt,
+        {
+            "id": receipt["id"],
+            "status": status,
+            "reason": reason,
+            "lead_id": lead and lead.id,
+            "person_id": lead and lead.lead["person_id"],
+            "due_since": None,
+        },
+    )
+
+
+def _united(first: Iterable[str], second: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*first, *second]))
+
+
+_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")

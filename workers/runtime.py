@@ -1,0 +1,337 @@
+"""
+How a step runs: decode the hint, lock what is due, decide, record, commit, hint on.
+
+    @step("score")
+    def score(batch: Batch) -> None: ...
+
+registers a step; `Runtime.hear` is what its Dramatiq actor does. In one transaction it locks the rows that are still
+due (those the hint names, and more when more wait), lets the step decide, and records all of it set-based. Steps
+that wait for nothing are chained in the same transaction where this process serves them; for the others a hint goes
+out after the commit.
+
+Nothing here raises to the broker: a hint may be lost or doubled at any time, the due rows are what counts, and the
+sweeper hints again whatever is left. A batch that fails is split until the bad one stands alone in `dead_letter`. A row
+that was still due after `patience` may be one that kills its worker: its attempt is committed before it is taken again,
+from the second on it runs alone, and after the last it is set aside too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from schema import tables
+from schema.errors import Permanent, ThroughlineError, Transient
+from schema.failpoints import reached
+from schema.store import clock, rows
+from schema.store.engine import is_transient
+from schema.store.ids import new_id, uuid_array
+from schema.store.journeys import JourneyBook
+from workers.batch import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sqlalchemy import Connection, Engine, RowMapping, TextClause
+
+    Work = Callable[[Batch], None]
+
+log = structlog.get_logger()
+
+MAX_ATTEMPTS: Final = 3
+"""How often a row that stands alone may fail, or take its worker down, before it is set aside."""
+
+
+class Hinter(Protocol):
+    """Where hints go out; never blocks and never fails."""
+
+    def send(self, step: str, ids: Sequence[str]) -> None:
+        """Tell the workers of `step` to look at these ids; none: look whether anything is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of processing: its name (also of its actor and queue), whose rows are due, and what it does."""
+
+    name: str
+    subject: str  # receipt or lead
+    work: Work
+
+
+STEPS: Final[dict[str, Step]] = {}
+"""Every step there is, by name; the modules of the steps fill it when they are imported."""
+
+
+def step(name: str, *, subject: str = "lead") -> Callable[[Work], Work]:
+    """Register the function below as the step `name`."""
+
+    def register(work: Work) -> Work:
+        STEPS[name] = Step(name, subject, work)
+        return work
+
+    return register
+
+
+class Runtime:
+    """Runs the steps that this process serves."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        hints: Hinter,
+        *,
+        serves: Collection[str],
+        chain: bool = True,
+        batch_size: int = 400,
+        patience: timedelta = timedelta(seconds=6),
+    ) -> None:
+        self._engine = engine
+        self._hints = hints
+        self._serves = frozenset(serves)
+        self._chain = chain
+        self._batch_size = batch_size
+        self._patience = patience
+        self._book = JourneyBook()
+
+    def hear(self, name: str, ids: Sequence[str] = (), *, now: datetime | None = None) -> int:
+        """Do what is due for the step `name`; return how many rows were taken. Never raises for a row's sake."""
+        step = STEPS[name]
+        try:
+            return self._hear(step, ids, now)
+        except Transient as error:
+            log.warning("step.postponed", step=name, code=error.code, **error.facts)
+        except DBAPIError as error:
+            log.warning("step.postponed", step=name, code=_code(error))
+        return 0
+
+    def _hear(self, step: Step, ids: Sequence[str], now: datetime | None) -> int:
+        due = self._attempt(step, ids, now, more=True)
+        suspects = [row for row in due if row["suspect"]]
+        if suspects:
+            together = [row["id"] for row in due if not row["suspect"] or row["attempts"] == 0]
+            self._attempt(step, together, now)
+            for row in suspects:
+                if row["attempts"]:
+                    self._alone(step, row, now)
+        if len(due) >= self._batch_size:
+            self._hints.send(step.name, ())
+        return len(due)
+
+    def _attempt(self, step: Step, ids: Sequence[str], now: datetime | None, *, more: bool = False) -> list[RowMapping]:
+        """Run what is due; if that fails, find out whose fault it is and do the others."""
+        if not ids and not more:
+            return []
+        try:
+            return self._run(step, ids, now, more=more)
+        except Exception as error:
+            if _is_transient(error):
+                raise
+            due = self._peek(step, ids) if more else list(ids)
+            self._split(step, due, now, error)
+            return []
+
+    def _run(self, step: Step, ids: Sequence[str], now: datetime | None, *, more: bool = False) -> list[RowMapping]:
+        """
+        Take what is due through the step and those chained to it, in one transaction.
+
+        Only the rows named, or with `more` also others that wait. If some of those were due for long already, their
+        attempt is counted instead and nothing is run: the caller then takes them with care.
+        """
+        at = now or clock.now()
+        with self._engine.begin() as connection:
+            due = _lock(connection, step, ids, self._batch_size, overdue=at - self._patience, more=more)
+            reached("worker.after_lock")
+            suspects = [row["id"] for row in due if row["suspect"]] if more else []
+            if suspects:
+                connection.execute(_ATTEMPT[step.subject], {"ids": uuid_array(suspects)})
+                return due
+            batch = Batch(connection, self._book, at, step.name)
+            if due:
+                self._work(batch, step, due)
+                batch.record()
+                reached("worker.before_commit")
+        if due:
+            reached("worker.after_commit")
+            self._hint_on(step, batch)
+            log.info("step.done", step=step.name, taken=len(due), leads=len(batch.cases), ms=_ms_since(at, now))
+        return due
+
+    def _work(self, batch: Batch, step: Step, due: Sequence[RowMapping]) -> None:
+        if step.subject == "receipt":
+            batch.receipts = due
+        else:
+            batch.postponed += batch.load([row["id"] for row in due])
+        step.work(batch)
+        done = {step.name}
+        while self._chain and (name := self._next_step(batch, done)):
+            done.add(name)
+            STEPS[name].work(batch)
+
+    def _next_step(self, batch: Batch, done: set[str]) -> str | None:
+        waiting = {case.lead["next_step"] for case in batch.cases.values()}
+        return next((name for name in STEPS if name in waiting and name in self._serves and name not in done), None)
+
+    def _hint_on(self, step: Step, batch: Batch) -> None:
+        onward: dict[str, list[str]] = defaultdict(list)
+        for case in batch.cases.values():
+            if case.lead["next_step"]:
+                onward[case.lead["next_step"]].append(case.id)
+        if batch.postponed:
+            onward[step.name] += batch.postponed
+        for name, ids in onward.items():
+            self._hints.send(name, ids)
+
+    def _peek(self, step: Step, ids: Sequence[str]) -> list[str]:
+        """Return what a run that failed had taken, or what it would take now."""
+        with self._engine.begin() as connection:
+            return [row["id"] for row in _lock(connection, step, ids, self._batch_size, more=True)]
+
+    def _split(self, step: Step, ids: Sequence[str], now: datetime | None, error: Exception) -> None:
+        """Run the halves of a batch that failed, down to the one that stands alone."""
+        if len(ids) <= 1:
+            for row_id in ids:
+                self._retry(step, row_id, now, error)
+            return
+        middle = len(ids) // 2
+        for half in (ids[:middle], ids[middle:]):
+            self._attempt(step, half, now)
+
+    def _alone(self, step: Step, row: RowMapping, now: datetime | None) -> None:
+        """Run a row that may have killed its worker; its attempt is already counted."""
+        if row["attempts"] >= MAX_ATTEMPTS:
+            self._set_aside(step, row["id"], Permanent("worker_died"), row["attempts"], now)
+        else:
+            self._attempt(step, [row["id"]], now)
+
+    def _retry(self, step: Step, row_id: str, now: datetime | None, error: Exception) -> None:
+        """Try a row that failed alone again, then set it aside."""
+        attempts = 1
+        while attempts < MAX_ATTEMPTS and not isinstance(error, Permanent):
+            attempts += 1
+            try:
+                self._run(step, [row_id], now)
+            except Exception as failure:
+                if _is_transient(failure):
+                    raise
+                error = failure
+            else:
+                return
+        self._set_aside(step, row_id, error, attempts, now)
+
+    def _set_aside(self, step: Step, row_id: str, error: Exception, attempts: int, now: datetime | None) -> None:
+        at = now or clock.now()
+        letter = {
+            "id": new_id(),
+            "step": step.name,
+            "subject": step.subject,
+            "subject_id": row_id,
+            "fingerprint": fingerprint(step.name, error),
+            "error": f"{type(error).__name__}: {_code(error)}",
+            "facts": error.facts if isinstance(error, ThroughlineError) else {},
+            "attempts": attempts,
+            "created_at": at,
+        }
+        with self._engine.begin() as connection:
+            released = connection.execute(_RELEASE[step.subject], {"id": row_id}).rowcount
+            if released:
+                rows.insert(connection, tables.dead_letter, [letter], "ON CONFLICT DO NOTHING")
+        log.error("step.dead_letter", step=step.name, subject=step.subject, id=row_id, error=letter["error"])
+
+
+_RECEIPTS_NAMED: Final = text("""
+SELECT *, due_since < :overdue AS suspect FROM receipt
+WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL
+ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_RECEIPTS_DUE: Final = text("""
+SELECT *, due_since < :overdue AS suspect FROM receipt
+WHERE due_since IS NOT NULL AND id <> ALL(CAST(:ids AS uuid[]))
+ORDER BY due_since LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_LEADS_NAMED: Final = text("""
+SELECT id, attempts, due_since < :overdue AS suspect FROM lead
+WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL AND next_step = :step
+ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+# Looks at a bounded number of due leads: those of one step have no index of their own, because every step updates it.
+_LEADS_DUE: Final = text("""
+SELECT id, attempts, due_since < :overdue AS suspect FROM lead
+WHERE id = ANY(ARRAY(
+    SELECT id FROM (
+        SELECT id, next_step FROM lead WHERE due_since IS NOT NULL ORDER BY due_since LIMIT 10000
+    ) AS due
+    WHERE next_step = :step AND id <> ALL(CAST(:ids AS uuid[])) LIMIT 4 * :limit
+)) AND due_since IS NOT NULL AND next_step = :step
+ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_NAMED: Final = {"receipt": _RECEIPTS_NAMED, "lead": _LEADS_NAMED}
+_DUE: Final = {"receipt": _RECEIPTS_DUE, "lead": _LEADS_DUE}
+_ATTEMPT: Final = {
+    "receipt": text("UPDATE receipt SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
+    "lead": text("UPDATE lead SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
+}
+_RELEASE: Final = {
+    "receipt": text("UPDATE receipt SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
+    "lead": text("UPDATE lead SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
+}
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def _lock(
+    connection: Connection,
+    step: Step,
+    ids: Sequence[str],
+    limit: int,
+    *,
+    overdue: datetime = _LONG_AGO,
+    more: bool,
+) -> list[RowMapping]:
+    """Lock the rows due for `step`: those named, then the oldest; never wait for one that another worker has."""
+    parameters: dict[str, Any] = {"overdue": overdue, "step": step.name}
+    if step.subject == "receipt":
+        del parameters["step"]
+
+    def locked(statement: TextClause, ids: Sequence[str], limit: int) -> list[RowMapping]:
+        return list(connection.execute(statement, parameters | {"ids": uuid_array(ids), "limit": limit}).mappings())
+
+    found = locked(_NAMED[step.subject], ids, limit) if ids else []
+    if more and len(found) < limit:
+        found += locked(_DUE[step.subject], [row["id"] for row in found], limit - len(found))
+    return found
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, Transient) or is_transient(error)
+
+
+def fingerprint(step: str, error: Exception) -> str:
+    """Return 16 hex digits that are the same for failures of the same kind at the same place in our code."""
+    frames = [
+        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    text_ = "|".join([step, type(error).__name__, _code(error), *frames[-1:]])
+    return hashlib.sha256(text_.encode()).hexdigest()[:16]
+
+
+def _code(error: Exception) -> str:
+    """Return what may be shown of an error: a code and names of ours, never a value."""
+    if isinstance(error, ThroughlineError):
+        return error.code
+    if isinstance(error, DBAPIError):
+        diagnosis = getattr(error.orig, "diag", None)
+        constraint = getattr(diagnosis, "constraint_name", None) or ""
+        return " ".join(filter(None, (getattr(error.orig, "sqlstate", None) or "connection", constraint)))
+    return "unexpected"
+
+
+def _ms_since(start: datetime, given: datetime | None) -> float | None:
+    """Return the milliseconds a run took, unless a test moved its clock."""
+    return None if given else round((clock.now() - start).total_seconds() * 1000, 1)

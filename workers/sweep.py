@@ -1,0 +1,102 @@
+"""
+Sweep: finds work whose hint was lost, or whose worker died, and has it looked at again.
+
+    hears   the ticker
+    reads   receipts and leads that have been due for longer than `sweep_after_s`
+    writes  nothing; removes submissions that expired
+    tells   the queue of each step that owes work: look again
+
+One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
+that keeps rows waiting for long it only repeats what the steps do anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from schema.store import clock
+from workers.runtime import STEPS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Engine
+
+    from schema.settings import Settings
+    from workers.runtime import Hinter
+
+log = structlog.get_logger()
+
+_LOOKED_AT: Final = 10_000
+"""How many of the oldest due leads are looked at for their steps."""
+_REMOVED_AT_ONCE: Final = 5_000
+_REMOVE_EVERY_S: Final = 60.0
+
+_RECEIPTS_DUE: Final = text("SELECT EXISTS (SELECT FROM receipt WHERE due_since < :before)")
+_STEPS_DUE: Final = text("""
+SELECT DISTINCT next_step FROM (
+    SELECT next_step FROM lead WHERE due_since < :before ORDER BY due_since LIMIT :most
+) AS oldest
+""")
+_REMOVE: Final = text("""
+DELETE FROM submission WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM submission WHERE expires_at <= :now LIMIT :most FOR UPDATE SKIP LOCKED
+))
+""")
+
+
+class Sweeper:
+    """Sweeps for one process; ticks that come faster than `sweep_every_s`, as after an outage, are one."""
+
+    def __init__(self, engine: Engine, hints: Hinter, settings: Settings) -> None:
+        self._engine = engine
+        self._hints = hints
+        self._every_s = settings.sweep_every_s
+        self._after = timedelta(seconds=settings.sweep_after_s)
+        self._once = threading.Lock()
+        self._swept_at = float("-inf")
+        self._remove_at = 0.0
+
+    def hear(self) -> None:
+        """Sweep, unless that was done just now. A database that is away is met again with the next tick."""
+        with self._once:
+            started = time.monotonic()
+            if started - self._swept_at < self._every_s / 2:
+                return
+            self._swept_at = started
+        try:
+            self.sweep(clock.now())
+            if started >= self._remove_at:
+                more = remove_expired(self._engine, clock.now()) == _REMOVED_AT_ONCE
+                self._remove_at = started + (0.0 if more else _REMOVE_EVERY_S)
+        except DBAPIError as error:
+            log.warning("sweep.postponed", exc_info=error)
+
+    def sweep(self, now: datetime) -> list[str]:
+        """Hint at the steps that owe work since before `now - sweep_after_s`; return their names."""
+        with self._engine.begin() as connection:
+            steps = [step for step in owing(connection, now - self._after) if step in STEPS]
+        for step in steps:
+            self._hints.send(step, ())
+        if steps:
+            log.info("sweep.found", steps=steps)
+        return steps
+
+
+def owing(connection: Connection, before: datetime) -> list[str]:
+    """Return the steps that rows have been waiting for since before a moment, as far as the oldest show."""
+    first = ["identify"] if connection.execute(_RECEIPTS_DUE, {"before": before}).scalar_one() else []
+    return first + sorted(connection.execute(_STEPS_DUE, {"before": before, "most": _LOOKED_AT}).scalars())
+
+
+def remove_expired(engine: Engine, now: datetime) -> int:
+    """Forget a portion of the submissions that expired; return how many."""
+    with engine.begin() as connection:
+        return connection.execute(_REMOVE, {"now": now, "most": _REMOVED_AT_ONCE}).rowcount
