@@ -29,7 +29,7 @@ _TEXT_ALLOWED: Final = frozenset({
     "at", "attribute", "broker", "child", "code", "constraint", "cursor", "error", "event", "exchange", "journey",
     "level", "library", "logger", "method", "name", "outcome", "path", "pool", "process", "queue", "queues", "reason",
     "revision", "route", "setting", "signal", "source", "sqlstate", "state", "step", "steps", "subject", "timestamp",
-    "trace", "type", "version",
+    "trace", "type", "types", "version",
 })  # fmt: skip
 """Keys whose text is ours: names from code, the journey file or the settings."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?:\.[0-9]+)?\Z")

@@ -36,7 +36,7 @@ def move_lead(
     """
     Make the named transition and return `{"lead_id", "name", "from_state", "to_state", "at"}`.
 
-    :raises Permanent: `lead_not_found`
+    :raises Permanent: `lead_unknown`
     :raises schema.lifecycle.IllegalTransition: the lead's journey has no such move from its state
     :raises schema.lifecycle.ReasonRequired: the transition needs one of its reasons
     """
@@ -45,7 +45,7 @@ def move_lead(
         at = now or clock.now()
         with engine.begin() as connection:
             if connection.execute(_LOCK, {"id": lead_id}).one_or_none() is None:
-                raise Permanent("lead_not_found")
+                raise Permanent("lead_unknown")
             batch = Batch(connection, book, at, "advance")
             if batch.load([lead_id]):
                 continue  # a younger transaction has told events of it: ours must be younger still

@@ -22,6 +22,7 @@ import traceback
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -166,7 +167,7 @@ class Runtime:
 
     def _work(self, batch: Batch, step: Step, due: Sequence[RowMapping]) -> None:
         if step.subject == "receipt":
-            batch.receipts = due
+            batch.receipts = sorted(due, key=itemgetter("received_at", "id"))
         else:
             batch.postponed += batch.load([row["id"] for row in due])
         step.work(batch)

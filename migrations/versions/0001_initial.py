@@ -190,7 +190,7 @@ CREATE TABLE submission (
     CONSTRAINT ck_submission_key_is_a_hash CHECK (octet_length(key) = 32)
 );
 
-CREATE INDEX ix_submission_expires ON submission USING brin (expires_at);
+CREATE INDEX ix_submission_expires ON submission (expires_at);
 COMMENT ON COLUMN submission.key IS 'sha-256 of the sender''s key, or of the content';
 COMMENT ON COLUMN submission.fingerprint IS 'sha-256 of what was sent';
 
@@ -284,6 +284,8 @@ CREATE TABLE lead (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX ix_lead_due ON lead (due_since) WHERE due_since IS NOT NULL;
+
+CREATE INDEX ix_lead_person ON lead (person_id, id);
 
 CREATE INDEX ix_lead_state ON lead (state, id);
 

@@ -77,6 +77,7 @@ lead = Table(
     ForeignKeyConstraint(["person_id"], ["person.id"]),
     Index("ix_lead_due", "due_since", postgresql_where=text("due_since IS NOT NULL")),
     Index("uq_lead_open", "person_id", "journey_name", unique=True, postgresql_where=text("open")),
+    Index("ix_lead_person", "person_id", "id"),
     Index("ix_lead_state", "state", "id"),
     Index("ix_lead_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
     postgresql_with={"fillfactor": "70"},

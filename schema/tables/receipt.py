@@ -60,5 +60,5 @@ submission = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("cardinality(receipt_ids) > 0", name="has_receipts"),
     CheckConstraint("octet_length(key) = 32", name="key_is_a_hash"),
-    Index("ix_submission_expires", "expires_at", postgresql_using="brin"),
+    Index("ix_submission_expires", "expires_at"),
 )

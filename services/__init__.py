@@ -1,0 +1,1 @@
+"""What touches the world: the way in, the way out, and the command line that puts the whole together."""

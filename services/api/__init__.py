@@ -1,0 +1,1 @@
+"""The HTTP edge: intake in plain routes, everything else described by OpenAPI."""

@@ -1,0 +1,150 @@
+"""
+The HTTP application: intake in plain routes, the described API beside it.
+
+`create_app` gets the way hints go out as an argument: services do not know the workers.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import Match, Mount, Route
+
+from schema.garbage import settle_in
+from schema.store.engine import make_async_engine
+from services.api import meters
+from services.api.edge import Headers, complete, problem_of
+from services.api.intake import BODY_WITHIN_S, Intake
+from services.api.keys import Keyring
+from services.api.manage import create_management
+from services.api.pages import thanks
+from services.api.problems import Problem
+from services.api.sources import Sources
+from services.receive import PATIENCE_S, Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from schema.settings import Settings
+    from services.api.context import Hinter, Mover
+
+    Take = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(  # noqa: PLR0913 - the ways in and out of this process
+    settings: Settings,
+    url: str,
+    *,
+    on_received: Callable[[Sequence[str]], None],
+    move: Mover,
+    hint: Hinter | None = None,
+    revision: str | None = None,
+    patience_s: float = PATIENCE_S,
+    body_within_s: float = BODY_WITHIN_S,
+) -> Starlette:
+    """
+    Return the application on the database `url`; `on_received` hears the ids of new receipts.
+
+    An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `hint` and
+    `revision` are what `create_management` says.
+    """
+    intake_engine = make_async_engine(url, name="intake", hot=True, pool_size=2)
+    engine = make_async_engine(url, name="api", pool_size=8)
+    receiver = Receiver(intake_engine, max_waiting=settings.max_waiting, on_received=on_received, patience_s=patience_s)
+    sources = Sources(engine)
+    keyring = Keyring(engine, settings.pepper())
+    intake = Intake(receiver, sources, keyring, body_within_s=body_within_s)
+    management = create_management(
+        settings,
+        engine,
+        keyring,
+        sources,
+        receiver,
+        move=move,
+        hint=hint,
+        revision=revision,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with sources, receiver:
+            settle_in()
+            yield
+        await intake_engine.dispose()
+        await engine.dispose()
+
+    return Application(
+        intake,
+        routes=[
+            _Own("/f/{source}", intake.preflight, methods=["OPTIONS"]),
+            _Own("/f/{source}/thanks", thanks, methods=["GET"]),
+            Mount("/", management),
+        ],
+        middleware=[Middleware(Headers)],
+        exception_handlers={Problem: _problem, HTTPException: _http_problem},
+        lifespan=lifespan,
+    )
+
+
+class Application(Starlette):
+    """
+    Arrivals are taken before anything else: middleware and routing would cost them more than the work itself.
+
+    The answer has the same headers as any other; what is taken and refused is counted, and what nobody expected is
+    answered as a problem.
+    """
+
+    def __init__(self, intake: Intake, **rest: Any) -> None:  # noqa: ANN401 - Starlette's own arguments
+        super().__init__(**rest)
+        self._intake = intake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take an arrival, or route anything else."""
+        take = self._taker(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if take is None:
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            response = await take(Request(scope, receive))
+            meters.ACCEPTED.inc()
+        except Exception as error:  # noqa: BLE001 - the last place where it can be answered
+            problem = error if isinstance(error, Problem) else problem_of(error)
+            meters.REFUSED.labels(problem.code).inc()
+            response = problem.response()
+        complete(response, scope["path"])
+        await response(scope, receive, send)
+
+    def _taker(self, scope: Scope) -> Take | None:
+        path = scope["path"]
+        if path == "/v1/leads":
+            return self._intake.leads
+        name = path.removeprefix("/f/")
+        if name == path or "/" in name:
+            return None
+        scope["path_params"] = {"source": name}
+        return self._intake.form
+
+
+class _Own(Route):
+    """A path that is ours whatever the method: another one is answered 405 here, not looked for in what is mounted."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return Match.FULL if match is Match.PARTIAL else match, child
+
+
+async def _problem(_: Request, error: Any) -> Response:  # noqa: ANN401 - Starlette's handler type
+    return error.response()  # type: ignore[no-any-return]
+
+
+async def _http_problem(_: Request, error: Any) -> Response:  # noqa: ANN401
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()

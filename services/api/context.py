@@ -1,0 +1,108 @@
+"""What the routes of the management API share: the database, who is asking, and how answers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import msgspec
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPBearer
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import Response
+
+from schema.settings import Settings
+from schema.store.ids import is_id
+from services.api.keys import Key, Keyring
+from services.api.problems import Problem
+from services.api.sources import Sources
+from services.receive import Receiver
+
+Mover = Callable[[str, str, str, str], dict[str, Any]]
+"""Moves a lead: (lead id, transition, reason, actor) to what became of it."""
+Hinter = Callable[[str, Sequence[str]], None]
+"""Tells the workers of a step that these ids are due."""
+
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+_bearer: Final = HTTPBearer(auto_error=False, scheme_name="API key", description="`Authorization: Bearer tl_…`")
+
+PLAIN: Final = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters; PostgreSQL refuses NUL anyway."""
+Cursor = Annotated[str | None, Query(max_length=100, description="`next` of the page before.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The application's own things, at `app.state.context`."""
+
+    settings: Settings
+    engine: AsyncEngine
+    keyring: Keyring
+    sources: Sources
+    receiver: Receiver
+    move: Mover
+    hint: Hinter | None
+    revision: str | None
+
+
+def context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+def may(scope: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends returns
+    """Ask for a key with `scope`; the route gets the `Key`."""
+
+    async def check(request: Request, _: Annotated[object, Security(_bearer)]) -> Key:
+        return await context(request).keyring.check(request.headers.get("authorization"), scope)
+
+    return Depends(check)
+
+
+async def read(
+    request: Request,
+    question: Callable[Concatenate[Connection, _Arguments], _Result],
+    *args: _Arguments.args,
+    **kwargs: _Arguments.kwargs,
+) -> _Result:
+    """Ask the database something, in one transaction."""
+    async with context(request).engine.connect() as connection:
+        return await connection.run_sync(question, *args, **kwargs)
+
+
+async def write(
+    request: Request,
+    change: Callable[Concatenate[Connection, _Arguments], _Result],
+    *args: _Arguments.args,
+    **kwargs: _Arguments.kwargs,
+) -> _Result:
+    """Change the database, in one transaction that is committed before this returns."""
+    async with context(request).engine.begin() as connection:
+        return await connection.run_sync(change, *args, **kwargs)
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """Write plain values as JSON."""
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def listed(items: Sequence[object], following: str | None = None) -> Response:
+    """Write one page of a list."""
+    return answer({"items": items, "next": following})
+
+
+def found(thing: _Result | None, code: str, detail: str) -> _Result:
+    """Return what was found, else answer 404."""
+    if thing is None:
+        raise Problem(404, code, detail)
+    return thing
+
+
+def checked_cursor(cursor: str | None) -> str | None:
+    """Return the cursor of a list that is read by id, else answer 422."""
+    if cursor is not None and not is_id(cursor):
+        raise Problem(422, "cursor_invalid", "This is not a cursor of this list.", pointer="/query/cursor")
+    return cursor

@@ -1,0 +1,158 @@
+"""
+The OpenAPI document: what FastAPI knows of its routes, and the intake routes beside it, described by hand.
+
+Intake runs in plain routes for speed, so nothing can be read off it; the words here are its contract.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.openapi.utils import get_openapi
+
+from schema.payload import BATCH_LIMITS, LIMITS
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_PROBLEM: Final = {"$ref": "#/components/schemas/ProblemDocument"}
+_SECURED: Final[list[dict[str, list[str]]]] = [{"API key": []}]
+_ANYTHING: Final = {"type": "object", "additionalProperties": True}
+_KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body is answered with the first receipts; kept for 30 days.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_TRACE_HEADER: Final = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "W3C Trace Context; the trace goes with the lead into its events.",
+    "schema": {"type": "string"},
+}
+_SOURCE: Final = {"name": "source", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _problem(words: str) -> dict[str, Any]:
+    return {"description": words, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+
+
+def _json(words: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": words, "content": {"application/json": {"schema": schema}}}
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_UUID: Final = {"type": "string", "format": "uuid"}
+_FORM: Final = {
+    "tags": ["intake"],
+    "operationId": "form",
+    "summary": "Take a public form",
+    "description": "Answered after the submission is committed. The same submission again has the same receipt. "
+    "What cannot be used is kept and flagged on the receipt, never refused.",
+    "parameters": [_SOURCE, _KEY_HEADER, _TRACE_HEADER],
+    "requestBody": {
+        "required": True,
+        "description": f"Up to {LIMITS.bytes} bytes. `_redirect` may name one of the pages the form allows.",
+        "content": {
+            kind: {"schema": _ANYTHING}
+            for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+        },
+    },
+    "responses": {
+        "200": _json("Committed.", _object(receipt=_UUID)),
+        "303": {"description": "Committed; a browser that asks for HTML is sent on to a page."},
+        "400": _problem("The body cannot be read."),
+        "403": _problem("The form may not be posted from this site."),
+        "404": _problem("There is no form of this name."),
+        "410": _problem("The form takes nothing any more."),
+        "413": _problem("The body is too large."),
+        "415": _problem("The media type is not one of those above."),
+        "503": _problem("Too much is waiting, or the database is away: nothing is lost by sending it again."),
+    },
+}
+_THANKS: Final = {
+    "tags": ["intake"],
+    "operationId": "thanks",
+    "summary": "The page after a form, where the form names no other",
+    "parameters": [_SOURCE],
+    "responses": {"200": {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+}
+_LEADS: Final = {
+    "tags": ["intake"],
+    "operationId": "post_leads",
+    "summary": "Take one lead, or an array of up to 1000",
+    "description": "Answered after the commit, nothing or all, one receipt each in the same order. "
+    "Scope `leads:write`.",
+    "security": _SECURED,
+    "parameters": [
+        {"name": "source", "in": "query", "required": False, "schema": {"type": "string", "default": "api"}},
+        _KEY_HEADER,
+        _TRACE_HEADER,
+    ],
+    "requestBody": {
+        "required": True,
+        "description": f"Up to {BATCH_LIMITS.bytes} bytes.",
+        "content": {
+            "application/json": {"schema": {"oneOf": [_ANYTHING, {"type": "array", "items": _ANYTHING}]}},
+        },
+    },
+    "responses": {
+        "202": _json("Committed.", _object(receipts={"type": "array", "items": _UUID})),
+        "400": _problem("The body cannot be read."),
+        "401": _problem("There is no valid key."),
+        "403": _problem("The key does not have the scope."),
+        "404": _problem("There is no such source."),
+        "409": _problem("A request with the same Idempotency-Key is being written."),
+        "410": _problem("The source takes nothing any more."),
+        "413": _problem("The body is too large."),
+        "415": _problem("The media type is not JSON."),
+        "422": _problem("A field is not valid, named by its pointer; or the key was used for something else."),
+        "503": _problem("Too much is waiting, or the database is away: send it again."),
+    },
+}
+_INTAKE: Final = {
+    "/f/{source}": {"post": _FORM},
+    "/f/{source}/thanks": {"get": _THANKS},
+    "/v1/leads": {"post": _LEADS},
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the whole document; made once."""
+    if not app.openapi_schema:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        _add_problems(document)
+        for path, operations in _INTAKE.items():
+            document["paths"].setdefault(path, {}).update(operations)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _add_problems(document: dict[str, Any]) -> None:
+    """Say of every described route what its errors look like: problem details, whatever FastAPI would answer."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            responses = operation["responses"]
+            if "422" in responses:
+                responses["422"] = _problem("The request is not valid; `errors` point to what is not.")
+            if operation.get("security"):
+                responses["401"] = _problem("There is no valid key.")
+                responses["403"] = _problem("The key does not have the scope.")
+            if operation.get("parameters") and any(part["in"] == "path" for part in operation["parameters"]):
+                responses.setdefault("404", _problem("There is nothing of this id."))
+            if "409" in responses:
+                responses["409"] = _problem(responses["409"]["description"])
+            responses["default"] = _problem("Anything else.")
+    schemas = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)

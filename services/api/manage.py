@@ -1,0 +1,102 @@
+"""
+The management API: reading, the event feed, moves, operations and health, described by OpenAPI.
+
+Every error is a problem document of ours, also those that FastAPI itself finds; what was sent is never repeated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from services.api import feed, health, moves, ops, pages, reading
+from services.api.context import Context
+from services.api.described import describe
+from services.api.edge import Calm, Headers
+from services.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from schema.settings import Settings
+    from services.api.context import Hinter, Mover
+    from services.api.keys import Keyring
+    from services.api.sources import Sources
+    from services.receive import Receiver
+
+_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_WORDS: Final = {
+    404: "There is nothing here.",
+    405: "This method is not possible here.",
+    413: "The body is larger than this endpoint takes.",
+}
+_SENT_NAMES: Final = {"extra_forbidden", "json_invalid"}
+"""Mistakes whose place is told in words of the sender's own."""
+
+
+def create_management(  # noqa: PLR0913 - the parts of the application, put together in one place
+    settings: Settings,
+    engine: AsyncEngine,
+    keyring: Keyring,
+    sources: Sources,
+    receiver: Receiver,
+    *,
+    move: Mover,
+    hint: Hinter | None = None,
+    revision: str | None = None,
+) -> FastAPI:
+    """
+    Return the API that stands behind the intake routes.
+
+    `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
+    `Permanent` or `Transient`. `hint` hears of work that became due again. `revision` is the migration this code
+    needs: a database behind it is not ready; None asks for none.
+    """
+    app = FastAPI(
+        title="Throughline",
+        version="1",
+        description="Carries every lead a business receives along the customer journey it has written down.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host that was sent
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _http_problem,
+            RequestValidationError: _validation_problem,
+        },
+        routes=list(pages.ROUTES),
+    )
+    app.state.context = Context(settings, engine, keyring, sources, receiver, move, hint, revision)
+    for part in (reading, moves, feed, ops, health):
+        app.include_router(part.router)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_middleware(Calm)
+    app.add_middleware(Headers)
+    return app
+
+
+async def _problem(_: Request, error: Any) -> Response:  # noqa: ANN401 - Starlette's handler type
+    return error.response()  # type: ignore[no-any-return]
+
+
+async def _http_problem(_: Request, error: Any) -> Response:  # noqa: ANN401
+    status = error.status_code
+    detail = _WORDS.get(status, "The request cannot be answered.")
+    return Problem(status, _CODES.get(status, "http_error"), detail, headers=error.headers).response()
+
+
+async def _validation_problem(_: Request, error: Any) -> Response:  # noqa: ANN401
+    errors = [{"pointer": _pointer(found), "code": found["type"]} for found in error.errors()[:20]]
+    return Problem(422, "validation_failed", "The request is not valid.", errors=errors).response()
+
+
+def _pointer(found: dict[str, Any]) -> str:
+    place: Sequence[object] = found["loc"]
+    return "".join(f"/{part}" for part in (place[:1] if found["type"] in _SENT_NAMES else place))

@@ -1,0 +1,116 @@
+"""
+Pages for people: the word of thanks after a form, and the API's reference.
+
+Nothing on them comes from another host or from the request, and a strict Content-Security-Policy says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.api.problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_STYLE: Final = (
+    "body{font:1.125rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-content:center;"
+    "padding:1.5rem;color:#1b1b1f;background:#fff}h1{font-size:2rem;line-height:1.2;margin:0 0 .5rem}"
+    "p{margin:0;max-width:34rem}"
+    "@media(prefers-color-scheme:dark){body{color:#f2f2f4;background:#17171a}}"
+)
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_THANKS: Final = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>Thank you</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>Thank you</h1>
+<p>Your message has arrived. We will get back to you.</p>
+</main>
+</body>
+</html>
+"""
+_THANKS_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_REFERENCE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Throughline API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="reference"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START: Final = """SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#reference",
+  deepLinking: true,
+  tryItOutEnabled: false,
+  validatorUrl: null,
+});
+"""
+# Swagger UI sets styles on elements from its script and draws its icons as data: images.
+_REFERENCE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ASSETS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_A_DAY: Final = {"Cache-Control": "public, max-age=86400"}
+
+
+async def thanks(_: Request) -> Response:
+    """Thank whoever sent a form whose source names no page of its own."""
+    return _html(_THANKS, _THANKS_POLICY)
+
+
+async def _reference(_: Request) -> Response:
+    return _html(_REFERENCE, _REFERENCE_POLICY)
+
+
+async def _start(_: Request) -> Response:
+    return Response(_START, media_type="text/javascript", headers=_A_DAY)
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        raise Problem(404, "not_found", "There is nothing here.")
+    return Response(_file(name), media_type=_ASSETS[name], headers=_A_DAY)
+
+
+ROUTES: Final = (
+    Route("/docs", _reference),
+    Route("/docs/start.js", _start),
+    Route("/docs/{name}", _asset),
+)
+
+
+@lru_cache(maxsize=len(_ASSETS))
+def _file(name: str) -> bytes:
+    return files("fastapi_swagger.resources").joinpath(name).read_bytes()
+
+
+def _html(page: str, policy: str) -> Response:
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": policy})

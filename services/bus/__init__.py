@@ -1,0 +1,1 @@
+"""The event bus: committed events leave for the exchange that downstream systems listen to."""

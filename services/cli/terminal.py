@@ -1,0 +1,88 @@
+"""
+What commands print: tables and colours for people on a terminal, tab-separated lines for programs, JSON when asked.
+
+Names and messages come from strangers: no control character of theirs reaches the terminal, and no markup.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from schema.errors import Permanent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import timedelta
+
+    from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(value: object) -> str:
+    """Return a value as one line of harmless text; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return _CONTROL.sub(" ", str(value))
+
+
+def read_duration(value: str) -> timedelta:
+    """Read `90d`, `24h`, `15m` or `2w`, as in the journey file. Raises Permanent (`duration_invalid`)."""
+    from schema.journey.model import duration
+
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise Permanent("duration_invalid", "Write a duration as a number and a unit: 15m, 24h, 90d, 2w.") from error
+
+
+def console() -> Console:
+    """Return the console of stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows under their columns; on a terminal `empty` says that there are none."""
+    texts = [[plain(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in (columns, *texts):
+            print("\t".join(line))
+        return
+    if not texts:
+        print(empty)
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for line in texts:
+        table.add_row(*map(Text, line))
+    console().print(table)
+
+
+def print_fields(fields: dict[str, object]) -> None:
+    """Print named values, one per line."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        print(f"{name:<{width}}  {plain(value)}" if sys.stdout.isatty() else f"{name}\t{plain(value)}")
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    """Print a value as JSON, indented on a terminal."""
+    import msgspec
+
+    written = msgspec.json.encode(value)
+    print((msgspec.json.format(written, indent=2) if sys.stdout.isatty() else written).decode())
