@@ -8,8 +8,11 @@ lead makes hundreds of objects and almost no cycles: measured, it was a fifth of
 from __future__ import annotations
 
 import gc
+from itertools import count
 
 _YOUNG = 50_000
+_ALL_EVERY = 1_000
+_looks = count(1)
 
 
 def settle_in() -> None:
@@ -17,3 +20,14 @@ def settle_in() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 20)
+
+
+def only_between_batches() -> None:
+    """Look for garbage only when `between_batches` says so: inside a batch everything is still in use."""
+    settle_in()
+    gc.disable()
+
+
+def between_batches() -> None:
+    """Collect what the last batch left; everything there is, once in a while."""
+    gc.collect(2 if next(_looks) % _ALL_EVERY == 0 else 0)

@@ -14,6 +14,7 @@ import dramatiq
 import structlog
 
 from schema.errors import Permanent
+from schema.garbage import between_batches
 from schema.messages import HintError, decode
 from schema.store.engine import make_engine
 from workers.broker import make_broker
@@ -88,5 +89,7 @@ def _declare(broker: dramatiq.Broker, name: str, hear: Hear) -> None:
             log.warning("hint.dropped", queue=name, code=error.code)
         except Exception:
             log.exception("hint.failed", queue=name)
+        finally:
+            between_batches()
 
     dramatiq.actor(actor_name=name, queue_name=name, broker=broker)(actor)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from dramatiq import Worker
 
-from schema.garbage import settle_in
+from schema.garbage import only_between_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def run_worker(broker: Broker, queues: set[str], threads: int, *, stop: threadin
     with _signals_set(stop):
         broker.emit_after("process_boot")
         worker.start()
-        settle_in()
+        only_between_batches()
         _log.info("worker_started", queues=sorted(queues), threads=threads)
         healthy = _watch(worker, stop)
         worker.stop(timeout=_STOP_MS)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from starlette.routing import Match, Mount, Route
 from schema.garbage import settle_in
 from schema.store.engine import make_async_engine
 from services.api import meters
-from services.api.edge import Headers, complete, problem_of
+from services.api.edge import CommonHeaders, complete, problem_of
 from services.api.intake import BODY_WITHIN_S, Intake
 from services.api.keys import Keyring
 from services.api.manage import create_management
@@ -84,11 +85,12 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     return Application(
         intake,
         routes=[
-            _Own("/f/{source}", intake.preflight, methods=["OPTIONS"]),
+            # POST is named for the header Allow; it is taken before it comes here.
+            _Own("/f/{source}", intake.preflight, methods=["OPTIONS", "POST"]),
             _Own("/f/{source}/thanks", thanks, methods=["GET"]),
             Mount("/", management),
         ],
-        middleware=[Middleware(Headers)],
+        middleware=[Middleware(CommonHeaders)],
         exception_handlers={Problem: _problem, HTTPException: _http_problem},
         lifespan=lifespan,
     )
@@ -113,7 +115,7 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
             return
         try:
-            response = await take(Request(scope, receive))
+            response = await take(_Arriving(scope, receive))
             meters.ACCEPTED.inc()
         except Exception as error:  # noqa: BLE001 - the last place where it can be answered
             problem = error if isinstance(error, Problem) else problem_of(error)
@@ -131,6 +133,32 @@ class Application(Starlette):
             return None
         scope["path_params"] = {"source": name}
         return self._intake.form
+
+
+class _Arriving(Request):
+    """A request whose headers are asked for often: found by name instead of by looking through all of them."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self._headers = _ByName(raw=scope["headers"])
+
+
+class _ByName(Headers):
+    """Headers asked for by their lower-case names; of several with one name the first."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        self._first = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(raw)}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._first
+
+    def __getitem__(self, key: str) -> str:
+        return self._first[key]
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as Mapping has it
+        """Return the header, or `default`."""
+        return self._first.get(key, default)
 
 
 class _Own(Route):

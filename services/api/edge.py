@@ -38,7 +38,7 @@ _ON_ALL: Final = [(name.lower().encode(), value.encode()) for name, value in HEA
 _ON_V1: Final = [*_ON_ALL, (b"cache-control", b"no-store")]
 
 
-class Headers:
+class CommonHeaders:
     """Adds the headers that every answer has, unless the route has set its own."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from services.api import feed, health, moves, ops, pages, reading
 from services.api.context import Context
 from services.api.described import describe
-from services.api.edge import Calm, Headers
+from services.api.edge import Calm, CommonHeaders
 from services.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         app.include_router(part.router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Calm)
-    app.add_middleware(Headers)
+    app.add_middleware(CommonHeaders)
     return app
 
 

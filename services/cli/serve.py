@@ -38,19 +38,21 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head that has not ended."""
+        """Count what belongs to a head that has not ended, and give a head that came in part its time."""
         if self._reading_head and self._head_bytes > _HEAD_BYTES:
             self.transport.close()
             return
         super().data_received(data)
         if self._reading_head:
             self._head_bytes += len(data)
+            if self._deadline is None:
+                self._deadline = self.loop.call_later(_HEAD_S, self.transport.close)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         if not self._reading_head:
-            self._expect_head()
+            self._reading_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
         """Hand the request on: its body has limits of its own."""
