@@ -80,7 +80,7 @@ def default_settings(memory: int) -> dict[str, str]:
         "fsync": "on",
         "full_page_writes": "on",
         "synchronous_commit": "on",
-        "wal_compression": "on",
+        "wal_compression": "off",
         "max_wal_size": "4GB",
         "checkpoint_completion_target": "0.9",
         # Queue-like tables turn over within seconds.

@@ -19,12 +19,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import cel
 
 from schema.journey.fields import FIELDS, kind, nearest
+from schema.journey.plain import NotPlain, plain
 
 LONGEST = 2000
 MOST_TOKENS = 500
@@ -70,31 +72,32 @@ Answer = bool | Unknown
 class View:
     """One lead as the expressions of one journey see it: the fields they name, without those that are empty."""
 
-    __slots__ = ("_reads", "context", "values")
+    __slots__ = ("_context", "_reads", "values")
 
     def __init__(self, reads: Reads, values: Mapping[str, Any]) -> None:
         self._reads = reads
+        self._context: cel.Context | None = None
         self.values: dict[str, Any] = {
             root: seen for root in reads.roots if (seen := reads.prune(root, values.get(root))) is not None
         }
-        try:
-            self.context = cel.Context(self.values)
-        except _FAILURES:
-            self.values = {root: _convertible(value) for root, value in self.values.items()}
-            self.context = cel.Context({root: value for root, value in self.values.items() if value is not None})
+
+    @property
+    def context(self) -> cel.Context:
+        """The same for CEL; made when a question first needs it."""
+        if self._context is None:
+            known = {root: value for root, value in self.values.items() if value is not None}
+            try:
+                self._context = cel.Context(known)
+            except _FAILURES:
+                self.values = {root: _convertible(value) for root, value in known.items()}
+                self._context = cel.Context({root: value for root, value in self.values.items() if value is not None})
+        return self._context
 
     def replace(self, root: str, value: object) -> None:
         """See `value` under `root` from now on (a score just computed, for the guards that follow)."""
-        if root not in self._reads.roots:
-            return
-        seen = self._reads.prune(root, value)
-        self.values[root] = seen
-        try:
-            self.context.add_variable(root, seen)
-        except _FAILURES:
-            self.values[root] = _convertible(seen)
-        if self.values[root] is not seen or seen is None:
-            self.context = cel.Context({name: known for name, known in self.values.items() if known is not None})
+        if root in self._reads.roots:
+            self.values[root] = self._reads.prune(root, value)
+            self._context = None
 
     def lacks(self, path: str) -> bool:
         """Whether nothing is known at `path`."""
@@ -170,7 +173,7 @@ class Expression:
     the journey's named lists; they become part of the program, so that a long list costs nothing where it is not used.
     """
 
-    __slots__ = ("_execute", "_tested", "paths", "source")
+    __slots__ = ("_ask", "_execute", "_tested", "paths", "source")
 
     def __init__(self, source: str, lists: Mapping[str, Iterable[str]] | None = None) -> None:
         reading = _Reading(source, lists or {})
@@ -181,16 +184,27 @@ class Expression:
             self._execute = cel.compile(reading.program()).execute
         except ValueError as error:
             raise ExpressionInvalid(_plain_words(str(error))) from None
+        self._ask = plain(reading.program())
 
     def evaluate(self, view: View) -> Answer:
         """True, False or `Unknown`; never an exception."""
-        try:
-            answer = self._execute(view.context)
-        except _FAILURES:
-            answer = None
+        answer = self._answer(view)
         if answer is True or answer is False:
             return answer
         return Unknown(tuple(path for path in self.paths if path not in self._tested and view.lacks(path)))
+
+    def _answer(self, view: View) -> object:
+        if self._ask is not None:
+            with suppress(NotPlain):
+                return self._ask(view.values)
+        return self.in_cel(view)
+
+    def in_cel(self, view: View) -> object:
+        """What CEL answers; None for an error."""
+        try:
+            return self._execute(view.context)
+        except _FAILURES:
+            return None
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"

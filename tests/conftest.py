@@ -1,0 +1,63 @@
+"""
+The run's servers as fixtures: one PostgreSQL, one Redis, one RabbitMQ, each started when a test first asks for it.
+
+Every xdist worker has a corner of its own in them: databases by name (`tests.servers.create_database`), a Redis
+database, a RabbitMQ virtual host. Fault tests start servers that nobody shares, from the same classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from tests.servers import WORKERS, Shared, ask
+
+_SHARED: Final = pytest.StashKey[Shared]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[_SHARED] = Shared()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  # pytest-xdist has no public type for it
+    node.workerinput["shared"] = str(node.config.stash[_SHARED].path)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _SHARED in config.stash:
+        config.stash[_SHARED].stop()
+
+
+@pytest.fixture(scope="session")
+def shared_servers(request: pytest.FixtureRequest) -> str:
+    """Where `tests.servers.ask` finds the run's servers."""
+    handed_down: dict[str, str] = getattr(request.config, "workerinput", {})
+    return handed_down.get("shared") or str(request.config.stash[_SHARED].path)
+
+
+@pytest.fixture(scope="session")
+def corner(request: pytest.FixtureRequest) -> int:
+    """This worker's number, 0 to 15: which part of the shared servers is its own."""
+    worker: str = getattr(request.config, "workerinput", {}).get("workerid", "gw0")
+    return int(worker.removeprefix("gw")) % WORKERS
+
+
+@pytest.fixture(scope="session")
+def postgres_server(shared_servers: str) -> str:
+    """SQLAlchemy URL of the run's PostgreSQL, to create databases beside."""
+    return ask(shared_servers, "postgres")
+
+
+@pytest.fixture(scope="session")
+def redis_server(shared_servers: str, corner: int) -> str:
+    """URL of this worker's own Redis database."""
+    return ask(shared_servers, "redis").removesuffix("/0") + f"/{corner}"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(shared_servers: str, corner: int) -> str:
+    """URL of this worker's own virtual host on the run's RabbitMQ."""
+    return ask(shared_servers, "rabbitmq").removesuffix("/%2F") + f"/gw{corner}"

@@ -1,0 +1,171 @@
+"""The OpenAPI document: whole, true, and readable without another host."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from starlette.requests import Request
+
+from schema.events import TYPES, full_type, json_schema
+from schema.store.ids import new_id
+from services.api import shapes
+from services.api.keys import SCOPES
+from services.api.pages import thanks
+from tests.management import NOW, Site, open_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTRACT = {
+    ("post", "/f/{source}"),
+    ("post", "/v1/leads"),
+    ("get", "/v1/receipts/{receipt_id}"),
+    ("get", "/v1/leads"),
+    ("get", "/v1/leads/{lead_id}"),
+    ("get", "/v1/leads/{lead_id}/timeline"),
+    ("get", "/v1/leads/{lead_id}/why"),
+    ("post", "/v1/leads/{lead_id}/transitions"),
+    ("get", "/v1/events"),
+    ("get", "/v1/schemas/{kind}"),
+    ("get", "/v1/journeys"),
+    ("get", "/v1/journeys/{version}"),
+    ("get", "/v1/ops/queues"),
+    ("get", "/v1/ops/dead-letters"),
+    ("post", "/v1/ops/dead-letters/{letter_id}/retry"),
+    ("post", "/v1/ops/dead-letters/{letter_id}/discard"),
+    ("get", "/v1/ops/account"),
+    ("get", "/healthz"),
+    ("get", "/readyz"),
+    ("get", "/metrics"),
+}
+OPEN = {"/f/{source}", "/f/{source}/thanks", "/healthz", "/readyz", "/v1/schemas", "/v1/schemas/{kind}"}
+
+
+@pytest.fixture(scope="module")
+def site(postgres_server: str) -> Iterator[Site]:
+    with open_site(postgres_server) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def document(site: Site) -> dict[str, Any]:
+    return dict(site.get("/openapi.json"))
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def test_every_call_of_the_contract_is_described_intake_too(document: dict[str, Any]) -> None:
+    assert {(method, path) for method, path, _ in _operations(document)} >= CONTRACT
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", str(document)))
+    assert references
+    assert references <= document["components"]["schemas"].keys()
+
+
+def test_every_call_has_words_a_name_of_its_own_and_problems_for_errors(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in _operations(document)]
+    assert len(names) == len(set(names))
+    for method, path, operation in _operations(document):
+        assert operation["summary"], (method, path)
+        for status, response in operation["responses"].items():
+            if status[0] in "45" and path != "/readyz":
+                assert "application/problem+json" in response["content"], (method, path, status)
+
+
+def test_every_call_that_shows_or_changes_something_asks_for_a_key(document: dict[str, Any]) -> None:
+    for method, path, operation in _operations(document):
+        assert bool(operation.get("security")) is (path not in OPEN), (method, path)
+        if path not in OPEN:
+            assert any(f"`{scope}`" in operation["description"] for scope in SCOPES), (method, path)
+
+
+def test_the_reference_is_shown_without_another_host(site: Site) -> None:
+    page = site.client.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!doctype html>", "")
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        answer = site.client.get(asset)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(("text/css", "text/javascript"))
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert site.client.get("/docs/..%2fpages.py").status_code == 404
+
+
+def test_the_page_of_thanks_needs_nothing_and_its_policy_allows_its_style() -> None:
+    response = asyncio.run(thanks(Request({"type": "http", "method": "GET", "headers": []})))
+    page, policy = bytes(response.body).decode(), response.headers["content-security-policy"]
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" in policy
+    assert '<html lang="en">' in page
+    assert not re.findall(r"(src|href|action)=|<script", page)
+
+
+def test_real_answers_have_the_shapes_that_are_described(site: Site) -> None:
+    person = site.seed.person("Ana Lopez", "ana@acme.example")
+    lead = site.seed.lead(person, next_step="score")
+    site.seed.receipt(status="processed", lead_id=lead, person_id=person)
+    site.seed.dead_letter("lead", lead, "score")
+    for path, shape in (
+        ("/v1/leads", shapes.Leads),
+        (f"/v1/leads/{lead}", shapes.Lead),
+        (f"/v1/leads/{lead}/timeline", shapes.Timeline),
+        (f"/v1/leads/{lead}/why", shapes.Why),
+        ("/v1/journeys", shapes.Journeys),
+        ("/v1/events", shapes.Feed),
+        ("/v1/ops/queues", shapes.Queues),
+        ("/v1/ops/dead-letters", shapes.DeadLetters),
+        ("/v1/ops/dead-letters?group=fingerprint", shapes.DeadLetterGroups),
+        ("/v1/ops/account", shapes.Account),
+        ("/healthz", shapes.Alive),
+    ):
+        shape.model_validate(site.get(path))
+    shapes.Readiness.model_validate(site.get("/readyz", 503))
+    shapes.ProblemDocument.model_validate(site.get("/v1/leads/none", 404))
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_real_events_are_what_their_schema_says(site: Site, name: str) -> None:
+    lead = new_id()
+    site.seed.event(lead, 1, name, _data(name))
+    (event,) = [event for event in site.get(f"/v1/events?types={name}")["events"] if event["subject"] == lead]
+    schema = site.get(f"/v1/schemas/{full_type(name)}")
+    assert schema["required"] == [key for key in schema["required"] if key in event]
+    assert event.keys() <= schema["properties"].keys()
+    data = schema["properties"]["data"]
+    assert event["data"].keys() == set(data["properties"])
+    assert set(data["required"]) <= event["data"].keys()
+    for field, value in event["data"].items():
+        assert _is_allowed(value, data["properties"][field]), field
+    assert event["time"] == NOW.isoformat().replace("+00:00", "Z")
+
+
+def _data(name: str) -> dict[str, Any]:
+    """An example of the event's data, as the event itself would be written."""
+    examples = {"string": "x", "integer": 1, "array": ["x"], "object": {"x": "pass"}}
+    fields = json_schema(name)["properties"]["data"]["properties"]
+    data = {field: examples[_kinds(described)[0]] for field, described in fields.items()}
+    written: dict[str, Any] = msgspec.to_builtins(msgspec.convert(data, TYPES[name]))
+    return written
+
+
+def _is_allowed(value: object, schema: dict[str, Any]) -> bool:
+    named = {str: "string", int: "integer", list: "array", dict: "object"}
+    return named[type(value)] in _kinds(schema)
+
+
+def _kinds(schema: dict[str, Any]) -> list[str]:
+    """The JSON types a field may have, `null` last."""
+    kinds = [schema["type"]] if "type" in schema else [part["type"] for part in schema["anyOf"]]
+    return sorted(kinds, key=lambda kind: kind == "null")

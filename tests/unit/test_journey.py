@@ -1,0 +1,187 @@
+"""A journey file is read as people mean it, and everything wrong with it is said at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schema.journey import JourneyInvalid, default_journey, default_text, load
+
+SMALL = """\
+journey: small
+people: {ana: {email: ana@example.com, speaks: [no]}}
+route: {pools: {everybody: {members: {ana: 1}}}}
+lifecycle:
+  lead: {to: {win: customer}}
+  customer: {final: true}
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(JourneyInvalid) as caught:
+        load(text)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_shipped_journey_can_be_switched_on() -> None:
+    journey = default_journey()
+    assert journey.initial == "lead"
+    assert {kind.kind for kind in journey.sources.values()} >= {"form", "api", "email", "events"}
+    assert ("lost", "win_back", "opportunity") in journey.moves
+    assert set(journey.lifecycle) >= {
+        "lead", "opportunity", "disqualified", "customer", "lost", "renewed", "inactive", "serviced",
+        "additional_service", "feedback_provided",
+    }  # fmt: skip
+
+
+def test_what_is_left_out_has_its_usual_value() -> None:
+    journey = load(SMALL)
+    assert journey.sources["website"].kind == "form"
+    assert journey.sources["api"].dedupe.window == timedelta(hours=24)
+    assert journey.score.engagement.half_life == timedelta(days=30)
+    assert journey.moves == {("lead", "win", "customer")}
+
+
+def test_no_and_on_and_a_time_of_day_are_what_they_look_like() -> None:
+    text = SMALL + "score: {engagement: {on: {form: 3}}}\nlists: {codes: [no, on, off, yes, 09:00, 2026-11-21]}\n"
+    journey = load(text)
+    assert journey.people["ana"].speaks == ("no",)
+    assert journey.score.engagement.on["form"].points == 3
+    assert journey.lists["codes"] == ("no", "on", "off", "yes", "09:00", "2026-11-21")
+
+
+def test_the_shape_of_the_design_is_understood() -> None:
+    text = SMALL.replace(
+        "{members: {ana: 1}}", "{members: {ana: 2}, hours: {tz: Europe/Berlin, mon-fri: '09:00-18:00'}}"
+    ).replace("speaks: [no]", "tz: Europe/Berlin, skills: [crm], capacity: {open: 40}")
+    text += """
+departments: [marketing, sales, service]
+sources:
+  website: {kind: form, map: {email: email, team_size: employees}, dedupe: {window: 24h}}
+  inbox:   {kind: email, address: sales@example.com}
+  product: {kind: events, map: {"data.account.email": email}}
+score:
+  fit:        [{when: 'company.employees >= 50', points: 20}]
+  engagement: {half_life: 30d, cap: 60, on: {form: 20, email.reply: 15, page.pricing: {points: 5, max: 3, per: 7d}}}
+  grades:     {A: 70, B: 45, C: 20}
+transitions:
+  win: {label: Won, when: 'qualification.passed && score.total >= 45', system: Throughline}
+campaigns: {}
+"""
+    journey = load(text)
+    assert journey.score.engagement.on["page.pricing"].per == timedelta(days=7)
+    assert [journey.score.grade(total) for total in (70, 69, 45, 19)] == ["A", "B", "B", ""]
+    assert journey.transition("win").automatic
+
+
+def test_comments_and_spacing_leave_the_version_as_it_is_and_the_order_of_pools_does_not() -> None:
+    spaced = "# a remark\n" + SMALL.replace("{members: {ana: 1}}", "{members: {ana:   1}}")
+    assert load(SMALL).version == load(spaced).version
+    assert len(load(SMALL).version) == 12
+    a, b = "a: {when: 'true', members: {ana: 1}},", "b: {when: 'true', members: {ana: 1}},"
+    one, other = SMALL.replace("{everybody:", f"{{{a} {b} c:"), SMALL.replace("{everybody:", f"{{{b} {a} c:")
+    assert load(one).version != load(other).version
+
+
+def test_every_problem_is_reported_with_its_line() -> None:
+    text = SMALL.replace("email: ana@example.com", "mail: ana").replace("customer}", "custmer}") + "qualifi: []\n"
+    found = problems(text)
+    assert found == [
+        "line 2: people.ana.email: this key is missing",
+        "line 2: people.ana.mail: unknown key; did you mean email?",
+        "line 7: qualifi: unknown key; did you mean qualify?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("ana: 1", "bob: 1", "bob is not among the people"),
+        ("ana: 1", "ana: 0", "write 1 or more"),
+        ("ana: 1", "ana: '1'", "write a whole number"),
+        ("{ana: 1}", "{}", "there must be at least one"),
+        ("win: customer", "win: custumer", "did you mean customer?"),
+        ("win: customer", "win: lead", "no lead can get here"),
+        ("customer: {final: true}", "customer: {}", "a lead would stay here for ever"),
+        ("customer: {final: true}", "customer: {final: yes}", "write true or false"),
+        ("email: ana@", "tz: Mars/Base, email: ana@", "no such time zone"),
+        ("journey: small", "journey: small\njourney: x", "stands here twice (first on line 1)"),
+        ("journey: small", "journey: &x small", "cannot start with & or *"),
+        ("journey: small", "journey: !!str small", "cannot start with !"),
+        ("{members: {ana: 1}}", "{when: 'true', members: {ana: 1}}", "the last pool takes whatever is left"),
+        ("{everybody:", "{all: {members: {ana: 1}}, everybody:", "everybody never gets one"),
+    ],
+)
+def test_a_journey_that_loses_leads_is_refused(old: str, new: str, problem: str) -> None:
+    assert old in SMALL
+    assert any(problem in found for found in problems(SMALL.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("departments: [sales]\nlists: {a: [1]}", "lists.a[0]: write text"),
+        ("qualify: [{name: a}]", "give either `require`"),
+        ("qualify: [{name: a, require: 'true'}, {name: a, reject: 'true'}]", "name of an earlier criterion"),
+        ("qualify: [{name: a, require: true}]", "write an expression in quotes"),
+        ("qualify: [{name: a, require: 'company.x > 3'}]", "line 7: qualify[0].require: company.x is not a field"),
+        ("score: {grades: {A: 20, B: 20}}", "grades go down"),
+        ("score: {engagement: {half_life: 30}}", "write a number and a unit"),
+        ("score: {engagement: {half_life: 0d}}", "write a number and a unit"),
+        ("score: {engagement: {on: {form: {points: 3, per: 7d}}}}", "`per` needs `max`"),
+        ("transitions: {wn: {label: Won}}", "no state uses this transition; did you mean win?"),
+        ("transitions: {win: {automatic: true}}", "`automatic: true` needs `when`"),
+        ("campaigns: {spring: {}}", "campaigns are not part"),
+        ("sources: {web: {kind: form, redirect: ['javascript:alert(1)']}}", "write an address"),
+    ],
+)
+def test_a_part_that_cannot_be_meant_is_refused(more: str, problem: str) -> None:
+    assert any(problem in found for found in problems(SMALL + more + "\n"))
+
+
+def lifecycle(states: str, transitions: str) -> str:
+    return SMALL.partition("lifecycle:")[0] + f"lifecycle: {{{states}}}\ntransitions: {{{transitions}}}\n"
+
+
+def test_a_circle_that_turns_by_itself_is_refused_and_one_that_waits_for_something_new_is_not() -> None:
+    states = "a: {to: {go: b}}, b: {to: {back: a}}"
+    turning = "go: {when: 'score.total > 3'}, back: {when: 'score.total < 9'}"
+    assert any("circle" in found for found in problems(lifecycle(states, turning)))
+    waiting = turning.replace("score.total < 9", 'touchpoint.kind == "visit"')
+    assert load(lifecycle(states, waiting)).initial == "a"
+
+
+def test_a_final_state_is_left_by_people_only() -> None:
+    states = "a: {to: {go: b}}, b: {final: true, to: {back: a}}"
+    assert any("b is final" in found for found in problems(lifecycle(states, "back: {when: 'score.total < 9'}")))
+    assert load(lifecycle(states, "back: {when: 'score.total < 9', automatic: false}")).automatic["b"] == ()
+
+
+def test_of_two_moves_with_the_same_guard_the_second_is_found() -> None:
+    states = "a: {to: {go: b, leave: c}}, b: {final: true}, c: {final: true}"
+    same = "go: {when: 'score.total > 3'}, leave: {when: 'score.total > 3'}"
+    assert any("never happens: go has the same" in found for found in problems(lifecycle(states, same)))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "x", "a: [1", "\x00", "a: 1\n---\nb: 2", "{" * 30, "a: " + "x" * 300_000])
+def test_what_is_no_journey_at_all_is_refused_in_words(text: str) -> None:
+    assert problems(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_a_journey_or_a_list_of_problems(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(SMALL) - 1))
+    damage = data.draw(st.text(alphabet="{}[]:,'\"#&*!-\n\tab0\ud800é", max_size=3))
+    try:
+        said = load(SMALL[:at] + damage + SMALL[at + 1 :]).version
+    except JourneyInvalid as invalid:
+        said = str(invalid)
+    assert said
+
+
+def test_the_shipped_text_is_under_the_eyes_of_whoever_learns_from_it() -> None:
+    assert default_text().startswith("# The journey that is shipped")
