@@ -42,9 +42,13 @@ def test_a_form_becomes_an_opportunity_with_an_owner_and_a_reason(rig: Rig) -> N
     assert lead["score"]["total"] == lead["score"]["fit"] + lead["score"]["engagement"]
     assert lead["owner"] in {"ana", "ben"}
     assert lead["person"]["email"] == "ana@kiln.example"
-    assert [
-        decision["step"] for decision in why["decisions"] if decision["step"]
-    ] == ["identify", "qualify", "score", "route", "advance"]
+    assert [decision["step"] for decision in why["decisions"] if decision["step"]] == [
+        "identify",
+        "qualify",
+        "score",
+        "route",
+        "advance",
+    ]
     assert timeline["items"]
 
 
