@@ -1,6 +1,7 @@
 # Throughline. `make` alone says what there is; every target sets up .venv/ first.
 #
 #   make test PYTEST="-k route -n0"      only some tests
+#   make run UP="--port 9000"            options of `throughline up`
 #   make setup PYTHON=/path/to/python    another interpreter (3.11 or newer)
 
 SHELL := /bin/bash
@@ -26,7 +27,7 @@ demo: setup ## sample leads go the whole way; shows the result and ends
 	@$(BIN)/throughline demo
 
 run: setup ## start the service and keep it up (Ctrl-C ends it)
-	@$(BIN)/throughline up
+	@$(BIN)/throughline up --hints $(UP)
 
 lint: setup ## format, lint, strict types
 	@$(BIN)/ruff format --check .

@@ -17,12 +17,11 @@ import msgspec
 
 from schema.errors import Permanent
 
+STEPS: tuple[str, ...] = ("identify", "qualify", "score", "route", "advance")
+"""The steps a lead may take, each a queue, an actor and a module of `workers`; a journey says which, in what order."""
+
 QUEUES: tuple[str, ...] = (
-    "identify",
-    "qualify",
-    "score",
-    "route",
-    "advance",
+    *STEPS,
     "nurture",
     "followup",
     "kpi",

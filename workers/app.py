@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import dramatiq
 import structlog
 
+from schema import messages
 from schema.errors import Permanent
 from schema.garbage import between_batches
 from schema.messages import HintError, decode
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-WAY: Final = ("identify", "qualify", "score", "route", "advance")
-"""The steps in the order a lead takes them; importing their modules, in this order, registers them."""
 SWEEP: Final = "sweep"
 
 
@@ -75,7 +74,7 @@ class DatabaseClosed(dramatiq.Middleware):
 
 def register_steps() -> None:
     """Import the modules of the steps, which puts them into `STEPS` in the order of the way."""
-    for name in WAY:
+    for name in messages.STEPS:
         import_module(f"workers.{name}")
 
 

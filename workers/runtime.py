@@ -11,8 +11,8 @@ out after the commit.
 
 Nothing here raises to the broker: a hint may be lost or doubled at any time, the due rows are what counts, and the
 sweeper hints again whatever is left. A batch that fails is split until the bad one stands alone in `dead_letter`. A row
-that was still due after `patience` may be one that kills its worker: its attempt is committed before it is taken again,
-from the second on it runs alone, and after the last it is set aside too.
+that was still due after `patience` may be one that kills its worker: that it is tried is committed first, from
+the second time on it is tried alone, and when its workers keep ending with it, it is set aside too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 3
-"""How often a row that stands alone may fail, or take its worker down, before it is set aside."""
+"""How often a row that stands alone may fail before it is set aside."""
+MAX_DEATHS: Final = 4
+"""How often a worker may end with a row in hand, each time but the first with nothing else, before it is set aside."""
 
 
 class Hinter(Protocol):
@@ -94,7 +96,7 @@ class Runtime:
         batch_size: int = 400,
         patience: timedelta = timedelta(seconds=6),
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._hints = hints
         self._serves = frozenset(serves)
         self._chain = chain
@@ -147,12 +149,12 @@ class Runtime:
         attempt is counted instead and nothing is run: the caller then takes them with care.
         """
         at = now or clock.now()
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             due = _lock(connection, step, ids, self._batch_size, overdue=at - self._patience, more=more)
             reached("worker.after_lock")
-            suspects = [row["id"] for row in due if row["suspect"]] if more else []
+            suspects = [row for row in due if row["suspect"]] if more else []
             if suspects:
-                connection.execute(_ATTEMPT[step.subject], {"ids": uuid_array(suspects)})
+                _count_attempt(connection, step, [row["id"] for row in suspects if not row["attempts"]])
                 return due
             batch = Batch(connection, self._book, at, step.name)
             if due:
@@ -192,7 +194,7 @@ class Runtime:
 
     def _peek(self, step: Step, ids: Sequence[str]) -> list[str]:
         """Return what a run that failed had taken, or what it would take now."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return [row["id"] for row in _lock(connection, step, ids, self._batch_size, more=True)]
 
     def _split(self, step: Step, ids: Sequence[str], now: datetime | None, error: Exception) -> None:
@@ -206,11 +208,13 @@ class Runtime:
             self._attempt(step, half, now)
 
     def _alone(self, step: Step, row: RowMapping, now: datetime | None) -> None:
-        """Run a row that may have killed its worker; its attempt is already counted."""
-        if row["attempts"] >= MAX_ATTEMPTS:
+        """Run a row that may have killed its worker; that it is tried is committed first, and only of this one."""
+        if row["attempts"] >= MAX_DEATHS:
             self._set_aside(step, row["id"], Permanent("worker_died"), row["attempts"], now)
-        else:
-            self._attempt(step, [row["id"]], now)
+            return
+        with self.engine.begin() as connection:
+            _count_attempt(connection, step, [row["id"]])
+        self._attempt(step, [row["id"]], now)
 
     def _retry(self, step: Step, row_id: str, now: datetime | None, error: Exception) -> None:
         """Try a row that failed alone again, then set it aside."""
@@ -240,7 +244,7 @@ class Runtime:
             "attempts": attempts,
             "created_at": at,
         }
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             released = connection.execute(_RELEASE[step.subject], {"id": row_id}).rowcount
             if released:
                 rows.insert(connection, tables.dead_letter, [letter], "ON CONFLICT DO NOTHING")
@@ -307,6 +311,11 @@ def _lock(
     if more and len(found) < limit:
         found += locked(_DUE[step.subject], [row["id"] for row in found], limit - len(found))
     return found
+
+
+def _count_attempt(connection: Connection, step: Step, ids: Sequence[str]) -> None:
+    if ids:
+        connection.execute(_ATTEMPT[step.subject], {"ids": uuid_array(ids)})
 
 
 def _is_transient(error: Exception) -> bool:

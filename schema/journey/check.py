@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from schema.journey.document import Path
 from schema.journey.fields import nearest
 from schema.journey.model import Journey, State
+from schema.messages import STEPS
 
 Finding = tuple[Path, str]
 
 
 def findings(journey: Journey) -> Iterator[Finding]:
     """Everything that is wrong with the journey as a whole; nothing for one that can be switched on."""
+    yield from _steps(journey)
     yield from _states(journey)
     yield from _reachable(journey)
     yield from _transitions(journey)
@@ -24,6 +26,17 @@ def findings(journey: Journey) -> Iterator[Finding]:
     yield from _criteria(journey)
     yield from _grades(journey)
     yield from _pools(journey)
+
+
+def _steps(journey: Journey) -> Iterator[Finding]:
+    known = STEPS[1:]
+    for at, name in enumerate(journey.steps):
+        if name not in known:
+            yield ("steps", at), f"there is no step {name}{nearest(name, list(known))}; there are {', '.join(known)}"
+        if name in journey.steps[:at]:
+            yield ("steps", at), f"{name} stands twice; a lead takes each step once"
+    if journey.steps[-1] != known[-1]:
+        yield ("steps",), f"the last step has to be {known[-1]}, which moves the lead"
 
 
 def _states(journey: Journey) -> Iterator[Finding]:

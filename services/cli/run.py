@@ -35,6 +35,10 @@ def up(
     host: Host = "127.0.0.1",
     data_dir: DataDir = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: 2.")] = None,
+    hints: Annotated[
+        bool | None,
+        typer.Option("--hints/--no-hints", help="Also say how to post a first lead. Default: on a terminal."),
+    ] = None,
 ) -> None:
     """
     Start everything on this machine and keep it running; Ctrl-C ends it.
@@ -49,7 +53,7 @@ def up(
 
     def say(line: str) -> None:
         print(line, flush=True)
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() if hints is None else hints:
             print(_first_lead(line.removeprefix("ready "), data_dir), flush=True)
 
     Supervisor(settings, host=host, port=port, say=say).run()

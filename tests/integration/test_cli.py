@@ -15,7 +15,7 @@ import pytest
 import typer.main
 from sqlalchemy import create_engine
 
-from schema import tables
+from schema import messages, tables
 from schema.settings import Settings
 from schema.store import clock, rows
 from schema.store.engine import make_engine
@@ -25,7 +25,7 @@ from services.cli.terminal import plain
 from services.migrate import migrate
 from services.supervise import prepare
 from tests.servers import ROOT, create_database, drop_database
-from workers.app import WAY, register_steps
+from workers.app import register_steps
 from workers.broker import make_broker
 from workers.hints import Hints
 from workers.runtime import Runtime
@@ -173,7 +173,7 @@ def receive(url: str, fields: dict[str, str]) -> None:
     broker = make_broker(Settings(database_url=url))
     hints = Hints(broker)
     register_steps()
-    assert Runtime(engine, hints, serves=WAY).hear("identify") == 1
+    assert Runtime(engine, hints, serves=messages.STEPS).hear("identify") == 1
     hints.close()
     broker.close()
     engine.dispose()

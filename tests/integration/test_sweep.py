@@ -12,7 +12,7 @@ import structlog
 from dramatiq import Message, Worker
 from sqlalchemy import Engine, text
 
-from schema import tables
+from schema import messages, tables
 from schema.settings import Settings
 from schema.store import rows
 from schema.store.engine import make_engine
@@ -21,7 +21,7 @@ from services.supervise import prepare
 from services.ticker import run_ticker
 from tests.servers import create_database, drop_database
 from workers import sweep
-from workers.app import SWEEP, WAY, build, register_steps
+from workers.app import SWEEP, build, register_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -179,8 +179,8 @@ def test_a_ticker_outlives_the_end_of_its_database_session(database: str, engine
 
 def test_there_is_an_actor_for_every_step_and_one_that_sweeps(database: str) -> None:
     broker, _, hints = build(Settings(), database)
-    assert broker.get_declared_actors() == {*WAY, SWEEP}
-    assert broker.get_declared_queues() == {*WAY, SWEEP}
+    assert broker.get_declared_actors() == {*messages.STEPS, SWEEP}
+    assert broker.get_declared_queues() == {*messages.STEPS, SWEEP}
     hints.close()
     broker.close()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
+
 from tests.rig import until
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ def test_downstream_hears_each_lead_in_order_and_once(rig: Rig) -> None:
     )
 
     assert [event["sequence"] for event in told] == list(range(1, len(told) + 1))
+    for event in told:
+        jsonschema.validate(event, rig.get(f"/v1/schemas/{event['type']}"))
     assert told[0]["type"] == "throughline.lead.created.v1"
     assert len({event["id"] for event in told}) == len(told)
     assert "dora" not in str(told)

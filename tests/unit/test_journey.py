@@ -185,3 +185,23 @@ def test_a_damaged_file_is_a_journey_or_a_list_of_problems(data: st.DataObject) 
 
 def test_the_shipped_text_is_under_the_eyes_of_whoever_learns_from_it() -> None:
     assert default_text().startswith("# The journey that is shipped")
+
+
+@pytest.mark.parametrize(
+    ("steps", "complaint"),
+    [
+        ("[qualify, scoore, route, advance]", "there is no step scoore; did you mean score"),
+        ("[qualify, score, score, advance]", "score stands twice"),
+        ("[qualify, score, route]", "the last step has to be advance"),
+    ],
+)
+def test_the_steps_of_a_journey_are_known_each_once_and_end_with_advance(steps: str, complaint: str) -> None:
+    with pytest.raises(JourneyInvalid) as refused:
+        load(f"{default_text()}\nsteps: {steps}\n")
+    assert any(complaint in problem.message for problem in refused.value.problems)
+
+
+def test_a_journey_may_leave_steps_out() -> None:
+    journey = load(f"{default_text()}\nsteps: [qualify, advance]\n")
+    assert journey.after("qualify") == "advance"
+    assert journey.after("advance") is None
