@@ -32,14 +32,6 @@ if TYPE_CHECKING:
     from schema.store.journeys import JourneyBook
     from workers.decide.advance import Move
 
-_WRITE_ORDER: Final = (
-    tables.person,
-    tables.transition,
-    tables.lead,
-    tables.touchpoint,
-    tables.decision,
-    tables.event,
-)
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
 _FIXED: Final = {"person_id", "journey_name", "created_at", "source", "channel"}
@@ -64,9 +56,7 @@ CROSS JOIN LATERAL (
 """)
 _POOLS_EXIST: Final = text("""
 INSERT INTO pool (journey_name, name)
-SELECT :journey, name FROM unnest(CAST(:names AS text[])) AS wanted(name)
-WHERE NOT EXISTS (SELECT FROM pool WHERE journey_name = :journey AND pool.name = wanted.name)
-ORDER BY name ON CONFLICT DO NOTHING
+SELECT :journey, name FROM unnest(CAST(:names AS text[])) AS wanted(name) ORDER BY name ON CONFLICT DO NOTHING
 """)
 _LOCK_POOLS: Final = text("""
 SELECT name, turn, taken, weights FROM pool WHERE journey_name = :journey ORDER BY name FOR UPDATE
@@ -214,28 +204,42 @@ class Batch:
     def ledgers(self, journey: Journey) -> dict[str, Ledger]:
         """Return the turns of the journey's pools, locked until this transaction ends."""
         if journey.name not in self._ledgers:
-            names = sorted(journey.route.pools)
-            self.connection.execute(_POOLS_EXIST, {"journey": journey.name, "names": names})
-            locked = self.connection.execute(_LOCK_POOLS, {"journey": journey.name})
-            self._ledgers[journey.name] = {row.name: Ledger(row.turn, row.taken, row.weights) for row in locked}
+            self._record_arrivals()
+            found = self._locked_pools(journey)
+            if not journey.route.pools.keys() <= found.keys():
+                names = sorted(journey.route.pools)
+                self.connection.execute(_POOLS_EXIST, {"journey": journey.name, "names": names})
+                found = self._locked_pools(journey)
+            self._ledgers[journey.name] = found
         return self._ledgers[journey.name]
+
+    def _locked_pools(self, journey: Journey) -> dict[str, Ledger]:
+        locked = self.connection.execute(_LOCK_POOLS, {"journey": journey.name})
+        return {row.name: Ledger(row.turn, row.taken, row.weights) for row in locked}
 
     def record(self) -> None:
         """Write everything, each table in one statement."""
-        self._inserts[tables.lead].extend(case.lead for case in self.cases.values() if case.new)
+        self._record_arrivals()
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
-        created = [person for person in self.people.values() if "created_here" in person]
-        self._inserts[tables.person] = [{name: person[name] for name in _PERSON_COLUMNS} for person in created]
-        if self._updates[tables.person]:
-            rows.update(self.connection, tables.person, "id", self._updates[tables.person])
-        for table in _WRITE_ORDER:
+        self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
+        for table in (tables.transition, tables.lead, tables.decision, tables.event):
             rows.insert(self.connection, table, self._inserts[table])
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
-        if self._updates[tables.receipt]:
-            rows.update(self.connection, tables.receipt, "id", self._updates[tables.receipt])
         self._record_ledgers()
+
+    def _record_arrivals(self) -> None:
+        """Write what no later step changes; before the ledgers are locked, so that others wait less for them."""
+        created = [person for person in self.people.values() if person.pop("created_here", False)]
+        rows.insert(
+            self.connection,
+            tables.person,
+            [{name: person[name] for name in _PERSON_COLUMNS} for person in created],
+        )
+        rows.insert(self.connection, tables.touchpoint, self._inserts.pop(tables.touchpoint, []))
+        for table in (tables.person, tables.receipt):
+            rows.update(self.connection, table, "id", self._updates.pop(table, []))
 
     def _record_ledgers(self) -> None:
         turns = [

@@ -58,7 +58,7 @@ class Hints:
         *,
         limit: int = 50_000,
         per_message: int = 500,
-        pause_s: float = 0.025,
+        pause_s: float = 0.04,
         patience_s: float = 10.0,
     ) -> None:
         self._broker = broker

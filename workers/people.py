@@ -50,6 +50,11 @@ _COMPANIES: Final = text("""
 SELECT id, domain, name, employees FROM company
 WHERE domain IN (SELECT domain FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(domain text))
 """)
+_MAKE_COMPANIES: Final = rows.insert_statement(
+    tables.company,
+    ("id", "domain", "name", "employees", "created_at"),
+    "ORDER BY domain ON CONFLICT DO NOTHING RETURNING domain",
+)
 _OPEN_LEADS: Final = text("""
 SELECT id, person_id, journey_name FROM lead
 WHERE person_id = ANY(CAST(:ids AS uuid[])) AND open ORDER BY id FOR UPDATE
@@ -188,24 +193,23 @@ def _companies(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, dict[str,
     if not wanted:
         return {}
     found = _find_companies(batch.connection, wanted)
-    fresh = [
+    fresh: list[dict[str, Any]] = [
         {"id": new_id(), "domain": name, "name": c.name, "employees": c.employees, "created_at": batch.now}
         for name, c in sorted(wanted.items())
         if name not in found
     ]
     if fresh:
-        rows.insert(batch.connection, tables.company, fresh, "ORDER BY domain ON CONFLICT DO NOTHING")
-        found |= _find_companies(batch.connection, sorted(wanted.keys() - found.keys()))
-    better = [
-        {"id": row["id"], "name": row["name"] or c.name, "employees": row["employees"] or c.employees}
+        made = set(batch.connection.execute(_MAKE_COMPANIES, {"rows": rows.as_json(fresh)}).scalars())
+        found |= {row["domain"]: row for row in fresh if row["domain"] in made}
+        if len(made) < len(fresh):  # another worker was faster
+            found |= _find_companies(batch.connection, sorted(wanted.keys() - found.keys()))
+    better = {
+        name: {"id": row["id"], "name": row["name"] or c.name, "employees": row["employees"] or c.employees}
         for name, c in sorted(wanted.items())
         if (row := found[name]) and ((c.name and not row["name"]) or (c.employees and not row["employees"]))
-    ]
-    rows.update(batch.connection, tables.company, "id", better)
-    for row in better:
-        domain = next(name for name, kept in found.items() if kept["id"] == row["id"])
-        found[domain] |= row
-    return found
+    }
+    rows.update(batch.connection, tables.company, "id", list(better.values()))
+    return {name: row | better.get(name, {}) for name, row in found.items()}
 
 
 def _find_companies(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, Any]]:

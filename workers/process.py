@@ -8,7 +8,6 @@ whatever hangs: a batch cut off by the end of the process is rolled back by Post
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -29,8 +28,6 @@ _log = structlog.get_logger(__name__)
 
 _IDLE_WAKE_MS: Final = 100
 _CHECK_EVERY_S: Final = 1.0
-_YIELDS: Final = 10
-"""Nice value: a lead may wait a moment, whoever posts one may not; where both share a machine, the API goes first."""
 _STOP_MS: Final = 3_500
 """Granted to worker threads, then again to consumers."""
 
@@ -48,7 +45,6 @@ def run_worker(broker: Broker, queues: set[str], threads: int, *, stop: threadin
     worker.queue_prefetch = threads + 1
     with _signals_set(stop):
         broker.emit_after("process_boot")
-        os.nice(_YIELDS)
         worker.start()
         only_between_batches()
         _log.info("worker_started", queues=sorted(queues), threads=threads)
