@@ -49,6 +49,8 @@ log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 3
 """How often a row that stands alone may fail before it is set aside."""
+_ROUNDS: Final = 5
+"""Full batches that one hint leads to, one after the other; then another hint, so that a worker can be stopped."""
 MAX_DEATHS: Final = 4
 """How often a worker may end with a row in hand, each time but the first with nothing else, before it is set aside."""
 
@@ -107,13 +109,19 @@ class Runtime:
     def hear(self, name: str, ids: Sequence[str] = (), *, now: datetime | None = None) -> int:
         """Do what is due for the step `name`; return how many rows were taken. Never raises for a row's sake."""
         step = STEPS[name]
+        total = 0
         try:
-            return self._hear(step, ids, now)
+            for _ in range(_ROUNDS):
+                taken = self._hear(step, ids if not total else (), now)
+                total += taken
+                if taken < self._batch_size:
+                    return total
+            self._hints.send(name, ())
         except Transient as error:
             log.warning("step.postponed", step=name, code=error.code, **error.facts)
         except DBAPIError as error:
             log.warning("step.postponed", step=name, code=_code(error))
-        return 0
+        return total
 
     def _hear(self, step: Step, ids: Sequence[str], now: datetime | None) -> int:
         due = self._attempt(step, ids, now, more=True)
@@ -124,8 +132,6 @@ class Runtime:
             for row in suspects:
                 if row["attempts"]:
                     self._alone(step, row, now)
-        if len(due) >= self._batch_size:
-            self._hints.send(step.name, ())
         return len(due)
 
     def _attempt(self, step: Step, ids: Sequence[str], now: datetime | None, *, more: bool = False) -> list[RowMapping]:

@@ -72,13 +72,14 @@ def test_a_batch_takes_more_than_it_was_told_when_more_waits(spine: Spine) -> No
     assert taken == len(receipts)
 
 
-def test_a_full_batch_asks_to_look_again(spine: Spine) -> None:
-    for number in range(3):
+def test_while_batches_are_full_a_worker_goes_on_and_then_asks_to_look_again(spine: Spine) -> None:
+    for number in range(7):
         spine.arrives(somebody(number))
+    runtime = spine.runtime(batch_size=1)
 
-    spine.runtime(batch_size=2).hear("identify", now=spine.now)
-
-    assert ("identify", ()) in spine.hints.hints
+    assert runtime.hear("identify", now=spine.now) == 5
+    assert list(spine.hints.hints) == [("identify", ())]
+    assert runtime.hear("identify", now=spine.now) == 2
 
 
 def test_rows_that_another_worker_has_are_left_to_it(spine: Spine) -> None:
