@@ -20,6 +20,7 @@ from schema.facts import Facts, Touch
 from schema.store.ids import new_id
 from workers import people
 from workers.batch import Case, known, lead_facts, person_facts
+from workers.people import Arrival
 from workers.runtime import step
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 
     from schema.journey import Journey
     from workers.batch import Batch
-
-
-@dataclass(slots=True)
-class Arrival:
-    """A receipt that was understood: what it says and whose journey takes it."""
-
-    receipt: RowMapping
-    draft: Draft
-    keys: list[tuple[str, str]]
-    journey: Journey
 
 
 @dataclass(frozen=True, slots=True)

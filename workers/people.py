@@ -7,6 +7,7 @@ may wait for each other but never in a circle.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
@@ -19,11 +20,11 @@ from workers.batch import known
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
 
     from schema.draft import Draft
+    from schema.journey import Journey
     from workers.batch import Batch
-    from workers.identify import Arrival
 
     Key = tuple[str, str]
 
@@ -61,6 +62,16 @@ WHERE person_id = ANY(CAST(:ids AS uuid[])) AND open ORDER BY id FOR UPDATE
 """)
 
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A receipt that was understood: what it says and whose journey takes it."""
+
+    receipt: RowMapping
+    draft: Draft
+    keys: list[tuple[str, str]]
+    journey: Journey
 
 
 def find_or_create(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _STYLE: Final = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-content:center;"
+    "box-sizing:border-box;"
     "padding:1.5rem;color:#1b1b1f;background:#fff}h1{font-size:2rem;line-height:1.2;margin:0 0 .5rem}"
     "p{margin:0;max-width:34rem}"
     "@media(prefers-color-scheme:dark){body{color:#f2f2f4;background:#17171a}}"
