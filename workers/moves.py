@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from schema import lifecycle
 from schema.errors import Permanent, Transient
@@ -36,7 +37,7 @@ def move_lead(
     """
     Make the named transition and return `{"lead_id", "name", "from_state", "to_state", "at"}`.
 
-    :raises Permanent: `lead_unknown`
+    :raises Permanent: `lead_unknown`; `other_lead_open`, the person has another open lead on this journey
     :raises schema.lifecycle.IllegalTransition: the lead's journey has no such move from its state
     :raises schema.lifecycle.ReasonRequired: the transition needs one of its reasons
     """
@@ -55,6 +56,11 @@ def move_lead(
             why = lifecycle.reason(case.journey, name, reason)
             case.decided("moved", why or None, {"moves": [{"name": name, "asked_by": actor}]})
             case.move(Move(name, from_state, to_state, why, ""), actor=actor)
-            batch.record()
+            try:
+                batch.record()
+            except IntegrityError as error:
+                if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "uq_lead_open":
+                    raise
+                raise Permanent("other_lead_open", lead_id=lead_id) from error
             return {"lead_id": lead_id, "name": name, "from_state": from_state, "to_state": to_state, "at": at}
     raise Transient("lead_busy", lead_id=lead_id)

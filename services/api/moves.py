@@ -58,6 +58,8 @@ def _problem(error: ThroughlineError) -> Problem:
         return Problem(422, error.code, detail, pointer="/body/reason", reasons=error.facts["reasons"])
     if isinstance(error, Transient):
         return Problem(503, error.code, "The lead could not be moved at the moment.", retry_after_s=1)
-    if error.code in {"lead_unknown", "lead_not_found"}:
+    if error.code == "lead_unknown":
         return Problem(404, "lead_not_found", "There is no such lead.")
+    if error.code == "other_lead_open":
+        return Problem(409, error.code, "The person has another open lead on this journey; move that one.")
     return Problem(409, error.code, "The lead cannot be moved as it is now.")

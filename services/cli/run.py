@@ -186,5 +186,5 @@ def _first_lead(address: str, data_dir: Path | None) -> str:
     where = f" --data-dir {data_dir}" if data_dir else ""
     return (
         f"  post a lead:   curl -d 'email=lee@example.com&message=Please send us a quote' {address}/f/website\n"
-        f"  see its way:   throughline leads list{where}"
+        f"  see its way:   {sys.argv[0]} leads list{where}"
     )
