@@ -71,6 +71,8 @@ class LeadScored(Event, frozen=True):
     fit: int
     engagement: int
     grade: str | None
+    cell: str | None = None
+    predicted: float | None = None
 
 
 class LeadRouted(Event, frozen=True):
@@ -86,6 +88,52 @@ class LeadQueued(Event, frozen=True):
 
     pool: str | None
     reason: str
+
+
+class LeadAccepted(Event, frozen=True):
+    """The owner took the lead on, `after_s` seconds after it was given to them."""
+
+    owner: str
+    after_s: int
+
+
+class LeadHandedOn(Event, frozen=True):
+    """The lead leaves its owner for the next in turn; `reason` is a code, such as `not_accepted` or `declined`."""
+
+    from_owner: str
+    owner: str | None
+    reason: str
+
+
+class LeadReminded(Event, frozen=True):
+    """The owner has not accepted the lead yet and should be reminded."""
+
+    owner: str
+    accept_by: str
+
+
+class LeadEscalated(Event, frozen=True):
+    """Nobody in turn accepted the lead: it goes to the one who answers for that."""
+
+    owner: str
+    handed_on: int
+
+
+class LeadOverdue(Event, frozen=True):
+    """The lead is in its state for longer than the journey allows; told once for each stay."""
+
+    state: str
+    since: str
+    sla_s: int
+
+
+class LeadMigrated(Event, frozen=True):
+    """The lead follows another version of its journey from now on."""
+
+    from_journey: str
+    journey: str
+    from_state: str
+    state: str
 
 
 class LeadTransitioned(Event, frozen=True):
@@ -108,6 +156,12 @@ TYPES: Final[dict[str, type[Event]]] = {
     "lead.scored": LeadScored,
     "lead.routed": LeadRouted,
     "lead.queued": LeadQueued,
+    "lead.accepted": LeadAccepted,
+    "lead.handed_on": LeadHandedOn,
+    "lead.reminded": LeadReminded,
+    "lead.escalated": LeadEscalated,
+    "lead.overdue": LeadOverdue,
+    "lead.migrated": LeadMigrated,
     "lead.transitioned": LeadTransitioned,
 }
 _NAMES: Final = {kind: name for name, kind in TYPES.items()}

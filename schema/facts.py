@@ -18,12 +18,17 @@ from schema.journey.model import Journey
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One interaction. `new` until the lead has been advanced for it: a purchase moves a lead once."""
+    """
+    One interaction. `new` until the lead has been advanced for it: a purchase moves a lead once.
+
+    `machine`: its sender says that a program did it, not a person.
+    """
 
     kind: str
     occurred_at: datetime
     id: str
     new: bool = True
+    machine: bool = False
 
 
 @dataclass(slots=True)
@@ -32,7 +37,10 @@ class Facts:
     One lead with its person, company and touchpoints (in any order).
 
     `qualification` and `score` are what the steps `qualify` and `score` found, None before. `visited` are the states
-    of this run that automation may not go back to. Personal data stays out of `repr`.
+    of this run that automation may not go back to. `entered_at` is since when the lead is in its state, `overdue`
+    whether it was told that this is too long, `recycled` how often it was looked at again after a no. `assignment` is
+    how it came to its owner and whether they accepted, `waiting_since` since when it is in a pool's queue, and
+    `previous_owner` who had this person's last lead, until when. Personal data stays out of `repr`.
     """
 
     lead_id: str
@@ -47,6 +55,12 @@ class Facts:
     score: dict[str, Any] | None = field(default=None, repr=False)
     owner: str | None = None
     pool: str | None = None
+    entered_at: datetime | None = None
+    overdue: bool = False
+    recycled: int = 0
+    assignment: dict[str, Any] | None = None
+    waiting_since: datetime | None = None
+    previous_owner: tuple[str, datetime] | None = None
     visited: frozenset[str] = frozenset()
     _view: View | None = field(default=None, init=False, repr=False, compare=False)
     _version: str = field(default="", init=False, repr=False, compare=False)
@@ -76,6 +90,7 @@ class Facts:
             "channel": self.channel,
             "owner": self.owner,
             "pool": self.pool,
+            "state": self.state,
         }
         if "touchpoint" in journey.reads.roots:
             values["touchpoint"] = self._news()

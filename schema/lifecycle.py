@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from schema.errors import Permanent
-from schema.journey.expressions import Expression
-from schema.journey.model import Journey
+from schema.journey.model import Journey, Way
 
 
 class IllegalTransition(Permanent):
@@ -57,6 +56,6 @@ def reason(journey: Journey, name: str, given: str | None) -> str:
     return given or (known[0] if known else "")
 
 
-def automatic(journey: Journey, state: str, visited: Collection[str]) -> Iterator[tuple[str, str, Expression]]:
-    """The moves that may happen by themselves now: transition, to state, guard; never back to a visited state."""
-    return (way for way in journey.automatic.get(state, ()) if way[1] not in visited and way[1] != state)
+def automatic(journey: Journey, state: str, visited: Collection[str]) -> Iterator[Way]:
+    """The moves that may happen by themselves now; never back to a visited state."""
+    return (way for way in journey.automatic.get(state, ()) if way.to not in visited and way.to != state)

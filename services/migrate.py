@@ -8,6 +8,7 @@ its table within five seconds gives up and is rolled back, so that the service n
 from __future__ import annotations
 
 import importlib.util
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,14 +21,15 @@ from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 
-from schema.errors import Permanent
+from schema.errors import Permanent, Transient
 from schema.store.engine import make_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCK: Final = 0x7468726F75676801  # any number, as long as it is always the same
-_WAIT_FOR_OTHERS: Final = "10min"
+_WAIT_FOR_OTHERS_S: Final = 600.0
+_ASK_EVERY_S: Final = 0.1
 _WAIT_FOR_TABLES: Final = "5s"
 
 
@@ -69,14 +71,23 @@ def _alone(engine: Engine) -> Iterator[Connection]:
     """Yield a connection that holds the lock of all migrations until it is closed."""
     with engine.connect() as connection:
         _set(connection, "statement_timeout", "0")
-        _set(connection, "lock_timeout", _WAIT_FOR_OTHERS)
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
         _set(connection, "lock_timeout", _WAIT_FOR_TABLES)
-        connection.commit()
+        _wait_for_others(connection)
         try:
             yield connection
         finally:
             connection.invalidate()  # the session ends, and with it the lock
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Take the lock, asking again and again: waiting inside a statement would hold up indexes built concurrently."""
+    until = time.monotonic() + _WAIT_FOR_OTHERS_S
+    while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar_one():
+        connection.commit()
+        if time.monotonic() > until:
+            raise Transient("migration_busy")
+        time.sleep(_ASK_EVERY_S)
+    connection.commit()
 
 
 def _set(connection: Connection, name: str, value: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
@@ -24,7 +25,6 @@ from workers.decide.route import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection, RowMapping
 
@@ -46,11 +46,12 @@ FROM lead AS l JOIN person AS p ON p.id = l.person_id LEFT JOIN company AS c ON 
 WHERE l.id = ANY(CAST(:ids AS uuid[]))
 """)
 _TOUCHES: Final = text("""
-SELECT t.lead_id, t.id, t.kind, t.occurred_at, l.due_since IS NOT NULL AND t.recorded_at >= l.due_since AS new
+SELECT t.lead_id, t.id, t.kind, t.occurred_at, l.due_since IS NOT NULL AND t.recorded_at >= l.due_since AS new,
+       t.machine
 FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
 JOIN lead AS l ON l.id = wanted.id
 CROSS JOIN LATERAL (
-    SELECT lead_id, id, kind, occurred_at, recorded_at FROM touchpoint
+    SELECT lead_id, id, kind, occurred_at, recorded_at, data ? 'machine' AS machine FROM touchpoint
     WHERE lead_id = wanted.id ORDER BY occurred_at DESC LIMIT 500
 ) AS t
 """)
@@ -59,7 +60,7 @@ INSERT INTO pool (journey_name, name)
 SELECT :journey, name FROM unnest(CAST(:names AS text[])) AS wanted(name) ORDER BY name ON CONFLICT DO NOTHING
 """)
 _LOCK_POOLS: Final = text("""
-SELECT name, turn, taken, weights FROM pool WHERE journey_name = :journey ORDER BY name FOR UPDATE
+SELECT name, turn, taken, weights, credit FROM pool WHERE journey_name = :journey ORDER BY name FOR UPDATE
 """)
 
 
@@ -115,6 +116,8 @@ class Case:
         """Change the lead's state: the one path for it, whoever asks."""
         self.lead["transitions"] += 1
         self.lead["state"] = self.facts.state = move.to_state
+        self.lead["entered_at"] = self.facts.entered_at = self.batch.now
+        self.lead["overdue"] = self.facts.overdue = False
         self.lead["open"] = not self.journey.lifecycle[move.to_state].final
         self.batch.write(
             tables.transition,
@@ -135,13 +138,25 @@ class Case:
         )
 
     def go(self, step: str | None) -> None:
-        """Name the lead's next step; None settles it."""
+        """Name the lead's next step; None settles it, until one of its waits is over."""
         self.lead["next_step"] = step
         if step is None:
             self.lead["due_since"] = None
             self.lead["attempts"] = 0
+            self.lead["wake_at"] = min(self.lead["waits"].values(), default=None)
         elif self.lead["due_since"] is None:
             self.lead["due_since"] = self.batch.now
+            self.lead["wake_at"] = None
+
+    def look_again(self, at: datetime | None, *, step: str = "") -> None:
+        """
+        Have the step at work (or `step`) look at this lead again at a moment; None: it need not.
+
+        Each step has one such moment and says it anew whenever it runs: the earliest of all that it waits for.
+        """
+        self.lead["waits"].pop(step or self.batch.step, None)
+        if at is not None:
+            self.lead["waits"][step or self.batch.step] = at
 
 
 @dataclass(slots=True)
@@ -193,10 +208,11 @@ class Batch:
         found = [dict(row) for row in self.connection.execute(_LOAD, parameters).mappings()]
         touches: dict[str, list[Touch]] = defaultdict(list)
         for touch in self.connection.execute(_TOUCHES, parameters):
-            touches[touch.lead_id].append(Touch(touch.kind, touch.occurred_at, touch.id, touch.new))
+            touches[touch.lead_id].append(Touch(touch.kind, touch.occurred_at, touch.id, touch.new, touch.machine))
         for row in found:
             if not row["younger"]:
                 journey = self.book.version(self.connection, row["journey"])
+                row["waits"] = {step: datetime.fromisoformat(at) for step, at in row["waits"].items()}
                 facts = _facts(row, touches[row["id"]])
                 self.cases[row["id"]] = Case(self, journey, facts, {name: row[name] for name in _LEAD_COLUMNS})
         return [row["id"] for row in found if row["younger"]]
@@ -215,7 +231,7 @@ class Batch:
 
     def _locked_pools(self, journey: Journey) -> dict[str, Ledger]:
         locked = self.connection.execute(_LOCK_POOLS, {"journey": journey.name})
-        return {row.name: Ledger(row.turn, row.taken, row.weights) for row in locked}
+        return {row.name: Ledger(row.turn, row.taken, row.weights, row.credit) for row in locked}
 
     def record(self) -> None:
         """Write everything, each table in one statement."""
@@ -252,7 +268,7 @@ class Batch:
             tables.pool,
             turns,
             "ON CONFLICT (journey_name, name) DO UPDATE "
-            "SET turn = excluded.turn, taken = excluded.taken, weights = excluded.weights",
+            "SET turn = excluded.turn, taken = excluded.taken, weights = excluded.weights, credit = excluded.credit",
         )
 
 
@@ -275,6 +291,11 @@ def _facts(row: dict[str, Any], touches: list[Touch]) -> Facts:
         score=score_facts(row),
         owner=row["owner"],
         pool=row["pool"],
+        entered_at=row["entered_at"] or row["created_at"],
+        overdue=row["overdue"],
+        recycled=row["recycled"],
+        assignment=row["assignment"],
+        waiting_since=row["waiting_since"],
     )
 
 
@@ -325,6 +346,8 @@ def score_facts(row: Mapping[str, Any]) -> dict[str, Any] | None:
             "fit": row["score_fit"],
             "engagement": row["score_engagement"],
             "grade": row["grade"],
+            "cell": row["score_cell"],
+            "predicted": row["predicted"],
         },
     )
 

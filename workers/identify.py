@@ -109,6 +109,10 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         "decisions": 0,
         "transitions": 0,
         "events": 0,
+        "entered_at": batch.now,
+        "overdue": False,
+        "recycled": 0,
+        "waits": {},
     }
     case = batch.begin(lead, _facts(lead, person), journey, receipt["trace"])
     _keep_touch(batch, case, arrival)
@@ -191,6 +195,7 @@ def _facts(lead: dict[str, Any], person: dict[str, Any]) -> Facts:
         score=None,
         owner=None,
         pool=None,
+        entered_at=lead["entered_at"],
     )
 
 

@@ -1,9 +1,9 @@
 """
-Sweep: finds work whose hint was lost, or whose worker died, and has it looked at again.
+Sweep: wakes leads whose wait is over, and finds work whose hint was lost or whose worker died.
 
     hears   the ticker
-    reads   receipts and leads that have been due for longer than `sweep_after_s`
-    writes  nothing; removes submissions that expired
+    reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`
+    writes  what such a lead is due for; removes submissions that expired
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_WOKEN_AT_ONCE: Final = 1_000
 _LOOKED_AT: Final = 10_000
 """How many of the oldest due leads are looked at for their steps."""
 _REMOVED_AT_ONCE: Final = 5_000
@@ -44,6 +45,17 @@ _STEPS_DUE: Final = text("""
 SELECT DISTINCT next_step FROM (
     SELECT next_step FROM lead WHERE due_since < :before ORDER BY due_since LIMIT :most
 ) AS oldest
+""")
+# The earliest step whose wait is over; those after it run anyway.
+_WAKE: Final = text("""
+UPDATE lead SET due_since = :now, wake_at = NULL, next_step = (
+    SELECT step FROM jsonb_each_text(lead.waits) AS wait(step, at)
+    WHERE CAST(at AS timestamptz) <= :now ORDER BY array_position(CAST(:steps AS text[]), step) LIMIT 1
+)
+WHERE id = ANY(ARRAY(
+    SELECT id FROM lead WHERE wake_at <= :now AND due_since IS NULL
+    ORDER BY wake_at LIMIT :most FOR UPDATE SKIP LOCKED
+)) RETURNING next_step
 """)
 _REMOVE: Final = text("""
 DELETE FROM submission WHERE ctid = ANY(ARRAY(
@@ -80,14 +92,33 @@ class Sweeper:
             log.warning("sweep.postponed", exc_info=error)
 
     def sweep(self, now: datetime) -> list[str]:
-        """Hint at the steps that owe work since before `now - sweep_after_s`; return their names."""
+        """
+        Wake the leads whose waits are over, and hint at the steps that owe work since before `now - sweep_after_s`.
+
+        Returns the names of the steps that were hinted at.
+        """
+        woken: set[str] = set()
+        while found := wake(self._engine, now):
+            woken |= found
         with self._engine.begin() as connection:
-            steps = [step for step in owing(connection, now - self._after) if step in STEPS]
+            late = owing(connection, now - self._after)
+        steps = [step for step in STEPS if step in woken or step in late]
         for step in steps:
             self._hints.send(step, ())
         if steps:
             log.info("sweep.found", steps=steps)
         return steps
+
+
+def wake(engine: Engine, now: datetime) -> set[str]:
+    """
+    Make a portion of the leads due whose waits are over; return the steps they are due for, none when there were none.
+
+    A lead in the hands of a worker is left alone: when that one settles it, its waits are looked at anew.
+    """
+    with engine.begin() as connection:
+        steps = connection.execute(_WAKE, {"now": now, "most": _WOKEN_AT_ONCE, "steps": list(STEPS)}).scalars()
+        return set(steps)
 
 
 def owing(connection: Connection, before: datetime) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from schema.journey.document import Path
 from schema.journey.fields import nearest
-from schema.journey.model import Journey, State
+from schema.journey.model import Journey, State, Way
 from schema.messages import STEPS
 
 Finding = tuple[Path, str]
@@ -73,13 +73,17 @@ def _transitions(journey: Journey) -> Iterator[Finding]:
 def _automation(journey: Journey) -> Iterator[Finding]:
     for state, moves in journey.automatic.items():
         if moves and journey.lifecycle[state].final:
-            message = f"{state} is final, but {moves[0][0]} leaves it by itself: add `automatic: false`"
-            yield ("transitions", moves[0][0]), message
+            left = next((way.name for way in moves if way.transition.trigger == "automatic"), None)
+            if left:
+                message = f"{state} is final, but {left} leaves it by itself: add `trigger: manual`"
+                yield ("transitions", left), message
         guards: dict[str, str] = {}
-        for name, _, guard in moves:
-            if earlier := guards.get(guard.source):
+        for name, _, transition in moves:
+            if transition.when is None or transition.after is not None:
+                continue
+            if earlier := guards.get(transition.when.source):
                 yield ("transitions", name, "when"), f"never happens: {earlier} has the same `when` and comes first"
-            guards.setdefault(guard.source, name)
+            guards.setdefault(transition.when.source, name)
         if _returns(journey, state):
             yield ("lifecycle", state), "automatic transitions lead round in a circle back here: make one a manual one"
 
@@ -101,7 +105,14 @@ def _returns(journey: Journey, start: str) -> bool:
 def _standing(journey: Journey, state: str) -> list[str]:
     """Where a lead can go by itself for what is known of it already, without a new touchpoint."""
     moves = journey.automatic.get(state, ())
-    return [target for _, target, guard in moves if not any(path.startswith("touchpoint.") for path in guard.paths)]
+    return [way.to for way in moves if not _waits(way)]
+
+
+def _waits(way: Way) -> bool:
+    """Whether something has to happen first: a touchpoint, time, or another look at the qualification."""
+    guard = way.transition.when
+    asks_for_news = guard is not None and any(path.startswith("touchpoint.") for path in guard.paths)
+    return asks_for_news or way.transition.after is not None or way.transition.trigger == "requalify"
 
 
 def _criteria(journey: Journey) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ What an expression of a journey can ask about: the one table of fields and their
 The kinds are `text`, `number`, `flag`, `list`, `map` and `moment`. Below a `map` every name is allowed, because the
 business chooses those names itself (`person.custom.budget`). `touchpoint.kinds` are the kinds of the touchpoints that
 the lead has not been advanced for yet, `touchpoint.kind` is the latest of them, `touchpoint.count` counts all there
-ever were. `lists.…` is not in the table: a journey names its own.
+ever were. `member.…` is the person that a pool's `fits` asks about. `score.predicted` is the trained probability of
+conversion, 0 to 1, where a model is active. `lists.…` is not in the table: a journey names its own.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ FIELDS: dict[str, str] = {
     "score.fit": "number",
     "score.engagement": "number",
     "score.grade": "text",
+    "score.cell": "text",
+    "score.predicted": "number",
+    "state": "text",
+    "member.name": "text",
+    "member.speaks": "list",
+    "member.skills": "list",
 }
 
 

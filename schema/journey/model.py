@@ -2,8 +2,6 @@
 The journey as values: what each key of the file means, its type and its default.
 
 `load` makes these from text; nothing here is changed afterwards. Durations are `timedelta`, expressions are compiled.
-`Person.skills`, `Person.capacity`, `Pool.hours` and `Route.accept_within` are checked and kept with the version;
-the decision `route` of this version chooses by `when` and `members` alone.
 """
 
 from __future__ import annotations
@@ -11,9 +9,10 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import suppress
+from datetime import date, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -32,9 +31,26 @@ from pydantic import (
 )
 
 from schema.journey.expressions import Expression, Reads
+from schema.journey.fields import nearest
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+_SPAN = r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)"
+KPIS = {
+    "arrivals": "how many came in",
+    "conversion": "the share that goes on from here by the wanted way",
+    "drop_off": "the share that is lost from here",
+    "time_in_state": "how long leads stay, median and 90th percentile",
+    "time_to_accept": "from being given a lead to accepting it",
+    "first_response": "from a lead's message to our first answer",
+    "resolution_time": "from a ticket to its resolution",
+    "sla_hit_rate": "the share done within the time agreed",
+    "satisfaction": "the mean answer to our surveys",
+    "win_rate": "won, of all that were decided",
+    "value": "the sum of what was sold",
+    "renewal_rate": "renewed, of all that could have been",
+}
+"""The KPIs that a state or transition can be measured by, each with its meaning."""
 
 
 def duration(value: object) -> timedelta:
@@ -58,6 +74,34 @@ def _zone(name: str) -> str:
     return name
 
 
+def _holiday(name: str) -> str:
+    with suppress(ValueError):
+        date.fromisoformat(name)
+        return name
+    import holidays  # noqa: PLC0415 - only a file that names a country pays for its table
+
+    country, _, region = name.partition("-")
+    regions = holidays.list_supported_countries().get(country)
+    if regions is None or (region and region not in regions):
+        raise ValueError("write a day as in 2026-12-24, or a country or region as in DE or DE-BY")
+    return name
+
+
+def _kpi(name: str) -> str:
+    if name not in KPIS:
+        raise ValueError(f"there is no such KPI{nearest(name, list(KPIS))}; there are {', '.join(KPIS)}")
+    return name
+
+
+def _again(value: object) -> object:
+    """`never`, `news` or a duration as the mapping it is short for."""
+    if value == "never":
+        return {}
+    if value == "news":
+        return {"news": True}
+    return {"after": value} if isinstance(value, str) else value
+
+
 def _in_a_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -75,6 +119,9 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[timedelta, PlainValidator(duration), WithJsonSchema({"type": "string"})]
 Question = Annotated[Expression, PlainValidator(_expression), WithJsonSchema({"type": "string"})]
 Points = Annotated[StrictInt, Field(ge=-100, le=100)]
+Threshold = Annotated[StrictInt, Field(ge=0, le=100)]
+Holiday = Annotated[str, AfterValidator(_holiday)]
+Kpi = Annotated[str, AfterValidator(_kpi)]
 
 
 class Part(BaseModel):
@@ -83,14 +130,52 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+class Calendar(BaseModel):
+    """
+    Working hours: `tz`, and for days or ranges of days the times, as in `mon-fri: '09:00-12:00, 13:00-18:00'`.
+
+    A time that ends before it begins ends on the next day (`22:00-06:00`). `holidays` are closed: dates as
+    `2026-12-24`, and countries or their regions as `DE` or `DE-BY`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[
+        Annotated[str, StringConstraints(pattern=rf"^{_DAY}(-{_DAY})?$")],
+        Annotated[str, StringConstraints(pattern=rf"^{_SPAN}(, ?{_SPAN})*$")],
+    ]
+    tz: Zone = "UTC"
+    holidays: Annotated[tuple[Holiday, ...], BeforeValidator(_in_a_list)] = ()
+
+
 class Capacity(Part):
-    """How much open work a person takes."""
+    """How much work a person takes: at most `open` leads at once, and at most `max` new ones in any `per`."""
 
-    open: Annotated[StrictInt, Field(ge=1)]
+    open: Annotated[StrictInt, Field(ge=1)] | None = None
+    max: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    per: Duration | None = None
+
+    @model_validator(mode="after")
+    def _max_per(self) -> Capacity:
+        if (self.max is None) != (self.per is None):
+            raise ValueError("`max` and `per` belong together: at most so many new leads within that time")
+        return self
 
 
-class Person(Part):
-    """Somebody who can own a lead."""
+class Worked(Part):
+    """Whatever has working hours: written here as `hours`, or the name of one of the `calendars`."""
+
+    hours: Calendar | None = None
+    calendar: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_calendar(self) -> Worked:
+        if self.hours is not None and self.calendar is not None:
+            raise ValueError("give either `hours` or `calendar`")
+        return self
+
+
+class Person(Worked):
+    """Somebody who can own a lead. Without working hours of their own they work when their pools do."""
 
     name: Text | None = None
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
@@ -131,7 +216,8 @@ class Criterion(Part):
     """
     One check of qualification: `require` must hold, or `reject` must not.
 
-    `unknown` says what a missing answer means: `ask` for it (the default), let it `pass`, or `fail`.
+    `unknown` says what a missing answer means: `ask` for it (the default), let it `pass`, or `fail`. What is asked for
+    is `question`, in words for the lead; who has not answered `within` that time is taken as `otherwise` says.
     """
 
     name: Name
@@ -140,11 +226,16 @@ class Criterion(Part):
     reject: Question | None = None
     reason: Code = ""
     unknown: Literal["ask", "pass", "fail"] = "ask"
+    question: Text | None = None
+    within: Duration | None = None
+    otherwise: Literal["pass", "fail"] = "fail"
 
     @model_validator(mode="after")
     def _one_question(self) -> Criterion:
         if (self.require is None) == (self.reject is None):
             raise ValueError("give either `require` (must hold) or `reject` (must not hold)")
+        if self.unknown != "ask" and (self.question is not None or self.within is not None):
+            raise ValueError("`question` and `within` are for `unknown: ask`")
         return self
 
     @property
@@ -155,20 +246,39 @@ class Criterion(Part):
         return rule
 
 
+class Again(Part):
+    """
+    When somebody who was disqualified is looked at again: on `news` (a new touchpoint), `after` a while, or never.
+
+    At most `most` times. After a while the answers that spoke against them count as unknown: they are asked anew.
+    """
+
+    news: StrictBool = False
+    after: Duration | None = None
+    most: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+
+
 class FitRule(Part):
-    """Points for who somebody is."""
+    """Points for who somebody is; those of one `group` are together within its limits."""
 
     when: Question
     points: Points
     label: Text | None = None
+    group: Code | None = None
 
 
 class TouchPoints(Part):
-    """Points for one kind of touchpoint; with `max` and `per`, for at most `max` of them in any `per`."""
+    """
+    Points for one kind of touchpoint; with `max` and `per`, for at most `max` of them in any `per`.
+
+    They halve every `half_life` of their own, else that of all engagement.
+    """
 
     points: Points
     max: Annotated[StrictInt, Field(ge=1)] | None = None
     per: Duration | None = None
+    half_life: Duration | None = None
+    group: Code | None = None
 
     @model_validator(mode="after")
     def _per_what(self) -> TouchPoints:
@@ -185,75 +295,144 @@ class Engagement(Part):
     on: dict[TouchKind, Annotated[TouchPoints, BeforeValidator(_in_points)]] = {}
 
 
+class Group(Part):
+    """The most and the least that the points of one group come to together."""
+
+    cap: Annotated[StrictInt, Field(ge=0, le=100)] = 100
+    floor: Annotated[StrictInt, Field(ge=-100, le=0)] = -100
+
+
+class Grid(Part):
+    """Fit and engagement apart: a letter for the one, a number for the other, told together as in `A1`."""
+
+    fit: Annotated[dict[str, Threshold], Field(min_length=1)]
+    engagement: Annotated[dict[str, Threshold], Field(min_length=1)]
+
+
+class Machines(Part):
+    """
+    How clicks and openings by security scanners are told from those of people; they give no points.
+
+    One of `kinds` is a machine's when `burst` or more of them come within `within`, or when it comes sooner than
+    `after_send` after a message went out, or when its sender says so (`machine` in its data).
+    """
+
+    kinds: tuple[TouchKind, ...] = ("email.click", "email.open")
+    burst: Annotated[StrictInt, Field(ge=2)] = 3
+    within: Duration = timedelta(seconds=10)
+    after_send: Duration = timedelta(seconds=2)
+
+
 class ScoreRules(Part):
     """How warm a lead is: 0 (cold) to 100 (call now)."""
 
     fit: tuple[FitRule, ...] = ()
     engagement: Engagement = Engagement()
-    grades: dict[str, Annotated[StrictInt, Field(ge=0, le=100)]] = {}
+    groups: dict[Code, Group] = {}
+    grades: dict[str, Threshold] = {}
+    grid: Grid | None = None
+    machines: Machines = Machines()
 
     def grade(self, total: int) -> str:
         """The first grade that `total` reaches; empty when it reaches none."""
         return next((grade for grade, least in self.grades.items() if total >= least), "")
 
 
-class Hours(BaseModel):
-    """Working hours: `tz`, and for days or ranges of days the time, as in `mon-fri: '09:00-18:00'`."""
+class Pool(Worked):
+    """
+    People who share work by weight, and which leads are theirs; without `when`: whatever is left.
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[
-        Annotated[str, StringConstraints(pattern=rf"^{_DAY}(-{_DAY})?$")],
-        Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")],
-    ]
-    tz: Zone
-
-
-class Pool(Part):
-    """People who share work by weight, and which leads are theirs; without `when`: whatever is left."""
+    `fits` is asked about the lead and each member (`member.speaks`, `member.skills`): only those it holds for, or
+    whose answer is unknown, are looked at; where nobody fits, the next pool is. Outside its working hours a pool
+    gives nothing out: leads wait in its queue.
+    """
 
     label: Text | None = None
     when: Question | None = None
+    fits: Question | None = None
     members: Annotated[dict[Name, Annotated[StrictInt, Field(ge=1, le=1000)]], Field(min_length=1)]
-    hours: Hours | None = None
-
-
-class Route(Part):
-    """Which pool and person a lead goes to: the first pool whose `when` holds, then by turns."""
-
-    pools: Annotated[dict[Name, Pool], Field(min_length=1)]
     accept_within: Duration | None = None
 
 
+class Route(Part):
+    """
+    Which pool and person a lead goes to: the first pool whose `when` holds, then by turns.
+
+    The owner accepts it within `accept_within` of working time, or is reminded after `remind_after` and then it is
+    handed on to the next in turn, at most `hand_on` times, and at last to `escalate_to`. Who had a person's lead
+    before within `sticky` gets the next one.
+    """
+
+    pools: Annotated[dict[Name, Pool], Field(min_length=1)]
+    accept_within: Duration | None = None
+    remind_after: Duration | None = None
+    hand_on: Annotated[StrictInt, Field(ge=0, le=20)] = 1
+    escalate_to: Name | None = None
+    sticky: Duration | None = None
+
+    @model_validator(mode="after")
+    def _reminded_before(self) -> Route:
+        accepted = [pool.accept_within for pool in self.pools.values() if pool.accept_within] + [self.accept_within]
+        if self.remind_after and not any(within and within > self.remind_after for within in accepted):
+            raise ValueError("`remind_after` has to be shorter than `accept_within`")
+        return self
+
+
 class State(Part):
-    """Where a lead can be, whose work that is, how long it should last, and the named ways out."""
+    """
+    Where a lead can be, whose work that is, how long it should last, and the named ways out.
+
+    `outcome` says what reaching it means for the business: figures and predictions count it as won or lost.
+    """
 
     label: Text | None = None
     description: Text | None = None
     department: Name | None = None
+    system: Text | None = None
     sla: Duration | None = None
+    outcome: Literal["won", "lost"] | None = None
     final: StrictBool = False
+    kpis: tuple[Kpi, ...] = ()
     to: dict[Code, Code] = {}
 
 
 class Transition(Part):
     """
-    A named move. With `when` it happens by itself as soon as that holds, unless `automatic: false`.
+    A named move. `trigger` says what sets it off.
 
+    `automatic`: by itself as soon as `when` holds and the lead has been in its state for `after` (either may be left
+    out); the usual where there is one of them. `requalify`: by itself when somebody who was disqualified is looked at
+    again and no criterion fails. `manual`: somebody asks for it, and where there is a `when`, it has to hold.
     `reason`: a single code is recorded by itself; of a list, whoever moves the lead names one.
     """
 
     label: Text | None = None
     description: Text | None = None
-    when: Question | None = None
-    automatic: StrictBool = Field(default_factory=lambda known: known.get("when") is not None)
-    reason: Annotated[tuple[Code, ...], BeforeValidator(_in_a_list)] = ()
+    department: Name | None = None
     system: Text | None = None
+    when: Question | None = None
+    after: Duration | None = None
+    trigger: Literal["automatic", "manual", "requalify"] = Field(
+        default_factory=lambda known: "automatic" if known.get("when") or known.get("after") else "manual"
+    )
+    reason: Annotated[tuple[Code, ...], BeforeValidator(_in_a_list)] = ()
+    kpis: tuple[Kpi, ...] = ()
 
     @model_validator(mode="after")
-    def _automatic_when(self) -> Transition:
-        if self.automatic and self.when is None:
-            raise ValueError("`automatic: true` needs `when`: the moment it happens by itself")
+    def _triggered(self) -> Transition:
+        if self.trigger == "automatic" and self.when is None and self.after is None:
+            raise ValueError("`trigger: automatic` needs `when` or `after`: the moment it happens by itself")
+        if self.trigger != "automatic" and self.after is not None:
+            raise ValueError("`after` is for transitions that happen by themselves")
         return self
+
+
+class Way(NamedTuple):
+    """One way out of a state."""
+
+    name: str
+    to: str
+    transition: Transition
 
 
 _PLAIN = Transition()
@@ -268,10 +447,12 @@ class Journey(Part):
     description: Text | None = None
     departments: tuple[Name, ...] = ()
     people: dict[Name, Person] = {}
+    calendars: dict[Name, Calendar] = {}
     lists: dict[Code, tuple[Text, ...]] = {}
     sources: dict[Name, Source] = _USUAL_SOURCES
     steps: Annotated[tuple[Code, ...], Field(min_length=1)] = ("qualify", "score", "route", "advance")
     qualify: tuple[Criterion, ...] = ()
+    requalify: dict[Code, Annotated[Again, BeforeValidator(_again)]] = {}
     score: ScoreRules = ScoreRules()
     route: Route
     lifecycle: Annotated[dict[Code, State], Field(min_length=1)]
@@ -308,15 +489,16 @@ class Journey(Part):
         )
 
     @cached_property
-    def automatic(self) -> dict[str, tuple[tuple[str, str, Expression], ...]]:
-        """For each state the moves that can happen by themselves, in order: transition, to state, guard."""
-        return {state: tuple(self._automatic_from(there)) for state, there in self.lifecycle.items()}
-
-    def _automatic_from(self, state: State) -> Iterator[tuple[str, str, Expression]]:
-        for name, target in state.to.items():
-            transition = self.transition(name)
-            if transition.automatic and transition.when is not None:
-                yield name, target, transition.when
+    def automatic(self) -> dict[str, tuple[Way, ...]]:
+        """For each state the moves that can happen by themselves, in the order of the file."""
+        return {
+            state: tuple(
+                Way(name, target, transition)
+                for name, target in there.to.items()
+                if (transition := self.transition(name)).trigger != "manual"
+            )
+            for state, there in self.lifecycle.items()
+        }
 
     def transition(self, name: str) -> Transition:
         """The definition of a transition; a plain one for a name that is only used."""
@@ -327,6 +509,7 @@ class Journey(Part):
         yield from (criterion.rule for criterion in self.qualify)
         yield from (rule.when for rule in self.score.fit)
         yield from (pool.when for pool in self.route.pools.values() if pool.when)
+        yield from (pool.fits for pool in self.route.pools.values() if pool.fits)
         yield from (transition.when for transition in self.transitions.values() if transition.when)
 
     @cached_property

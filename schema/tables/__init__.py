@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from schema.tables.absence import absence
 from schema.tables.api_key import api_key
 from schema.tables.base import metadata
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
 from schema.tables.hint import hint
-from schema.tables.journey import journey, journey_active, journey_move
+from schema.tables.journey import journey, journey_activation, journey_active, journey_move
 from schema.tables.lead import lead
 from schema.tables.person import company, person, person_key
 from schema.tables.pool import pool
+from schema.tables.prediction import prediction_active, prediction_model
 from schema.tables.receipt import receipt, submission
 from schema.tables.touchpoint import touchpoint
 from schema.tables.transition import transition
 
 __all__ = [
+    "absence",
     "api_key",
     "company",
     "consumer",
@@ -25,6 +28,7 @@ __all__ = [
     "event",
     "hint",
     "journey",
+    "journey_activation",
     "journey_active",
     "journey_move",
     "lead",
@@ -32,6 +36,8 @@ __all__ = [
     "person",
     "person_key",
     "pool",
+    "prediction_active",
+    "prediction_model",
     "receipt",
     "submission",
     "touchpoint",

@@ -1,8 +1,12 @@
-"""Journeys: versions that never change, the moves each allows, and which one new leads enter."""
+"""
+Journeys: versions that never change, the moves each allows, which one new leads enter, and which did before.
+
+The moves called `migrate` are not the file's: they lead from a state of another version into one of this.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, ForeignKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Identity, Index, Table, Text
 
 from schema.tables.base import metadata
 
@@ -33,4 +37,16 @@ journey_active = Table(
     Column("version", Text, nullable=False),
     Column("activated_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["version"], ["journey.version"]),
+)
+
+journey_activation = Table(
+    "journey_activation",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("activated_at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False, comment="the command line, or the key that asked"),
+    ForeignKeyConstraint(["version"], ["journey.version"]),
+    Index("ix_journey_activation_name", "name", "number"),
 )

@@ -2,6 +2,7 @@
 Leads: one person's way along one journey.
 
 Due-ness is two columns: `next_step` names the work, `due_since` says since when it is owed (null: settled).
+A settled lead may wait: each step keeps in `waits` when it wants to look again, and `wake_at` is the earliest of them.
 No index stands on what every step updates, and pages keep room for the new row version beside the old one.
 
 The law of state, kept by a trigger: a lead is in its journey's initial state, or where its latest transition led it.
@@ -17,6 +18,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -72,14 +74,31 @@ lead = Table(
     Column("transitions", Integer, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
     Column("event_tx", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("score_cell", Text, comment="fit and engagement apart, as in A1"),
+    Column("predicted", Float, comment="trained probability of conversion, 0 to 1"),
+    Column("entered_at", DateTime(timezone=True), comment="since when it is in its state; null: as long as it is kept"),
+    Column("overdue", Boolean, nullable=False, server_default="false", comment="told that it is in its state too long"),
+    Column("recycled", SmallInteger, nullable=False, server_default="0", comment="times it was looked at again"),
+    Column("assignment", JSONB, comment="how it came to its owner: since, accept_by, remind_at, accepted_at, passed"),
+    Column("waiting_since", DateTime(timezone=True), comment="set while it waits in the queue of its pool"),
+    Column("waits", JSONB, nullable=False, server_default=text("'{}'"), comment="when each step looks at it again"),
+    Column("wake_at", DateTime(timezone=True), comment="the earliest of `waits`, while no step is due"),
     CheckConstraint("due_since IS NULL OR next_step IS NOT NULL", name="due_names_its_step"),
     CheckConstraint("score_total BETWEEN 0 AND 100", name="score_in_range"),
+    CheckConstraint("predicted BETWEEN 0 AND 1", name="predicted_in_range"),
+    CheckConstraint("waiting_since IS NULL OR (owner IS NULL AND pool IS NOT NULL)", name="waits_in_a_pool"),
     ForeignKeyConstraint(["person_id"], ["person.id"]),
     Index("ix_lead_due", "due_since", postgresql_where=text("due_since IS NOT NULL")),
     Index("uq_lead_open", "person_id", "journey_name", unique=True, postgresql_where=text("open")),
     Index("ix_lead_person", "person_id", "id"),
     Index("ix_lead_state", "state", "id"),
     Index("ix_lead_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_lead_open_owner", "owner", postgresql_where=text("open AND owner IS NOT NULL")),
+    Index(
+        "ix_lead_waiting", "journey_name", "pool", "waiting_since", postgresql_where=text("waiting_since IS NOT NULL")
+    ),
+    Index("ix_lead_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+    Index("ix_lead_journey", "journey", "id", postgresql_where=text("open")),
     postgresql_with={"fillfactor": "70"},
 )
 

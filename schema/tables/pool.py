@@ -15,5 +15,12 @@ pool = Table(
     Column("turn", BigInteger, nullable=False, server_default="0", comment="turns dealt so far"),
     Column("taken", JSONB, nullable=False, server_default=text("'{}'"), comment="turns by member"),
     Column("weights", JSONB, nullable=False, server_default=text("'{}'"), comment="as they were when turns were dealt"),
+    Column(
+        "credit",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="millionths of a turn each member was owed when the weights last changed",
+    ),
     CheckConstraint("turn >= 0", name="turn_not_negative"),
 )

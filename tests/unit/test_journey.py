@@ -74,7 +74,7 @@ campaigns: {}
     journey = load(text)
     assert journey.score.engagement.on["page.pricing"].per == timedelta(days=7)
     assert [journey.score.grade(total) for total in (70, 69, 45, 19)] == ["A", "B", "B", ""]
-    assert journey.transition("win").automatic
+    assert journey.transition("win").trigger == "automatic"
 
 
 def test_comments_and_spacing_leave_the_version_as_it_is_and_the_order_of_pools_does_not() -> None:
@@ -133,7 +133,7 @@ def test_a_journey_that_loses_leads_is_refused(old: str, new: str, problem: str)
         ("score: {engagement: {half_life: 0d}}", "write a number and a unit"),
         ("score: {engagement: {on: {form: {points: 3, per: 7d}}}}", "`per` needs `max`"),
         ("transitions: {wn: {label: Won}}", "no state uses this transition; did you mean win?"),
-        ("transitions: {win: {automatic: true}}", "`automatic: true` needs `when`"),
+        ("transitions: {win: {trigger: automatic}}", "`trigger: automatic` needs `when`"),
         ("campaigns: {spring: {}}", "campaigns are not part"),
         ("sources: {web: {kind: form, redirect: ['javascript:alert(1)']}}", "write an address"),
     ],
@@ -157,7 +157,7 @@ def test_a_circle_that_turns_by_itself_is_refused_and_one_that_waits_for_somethi
 def test_a_final_state_is_left_by_people_only() -> None:
     states = "a: {to: {go: b}}, b: {final: true, to: {back: a}}"
     assert any("b is final" in found for found in problems(lifecycle(states, "back: {when: 'score.total < 9'}")))
-    assert load(lifecycle(states, "back: {when: 'score.total < 9', automatic: false}")).automatic["b"] == ()
+    assert load(lifecycle(states, "back: {when: 'score.total < 9', trigger: manual}")).automatic["b"] == ()
 
 
 def test_of_two_moves_with_the_same_guard_the_second_is_found() -> None:

@@ -71,7 +71,10 @@ def _first(
     facts: Facts, journey: Journey, view: View, state: str, visited: set[str], considered: list[Considered]
 ) -> Move | None:
     """The first move out of `state` whose guard holds; notes everything it looks at."""
-    for name, target, guard in lifecycle.automatic(journey, state, visited):
+    for name, target, transition in lifecycle.automatic(journey, state, visited):
+        guard = transition.when
+        if guard is None or transition.after is not None or transition.trigger != "automatic":
+            continue
         answer = guard.evaluate(view)
         if answer is True:
             considered.append(Considered(state, name, "made"))

@@ -32,6 +32,7 @@ class Ledger(msgspec.Struct, frozen=True):
     turn: int = 0
     taken: dict[str, int] = {}
     weights: dict[str, int] = {}
+    credit: dict[str, int] = {}
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
