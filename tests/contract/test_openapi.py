@@ -153,7 +153,7 @@ def test_real_events_are_what_their_schema_says(site: Site, name: str) -> None:
 
 def _data(name: str) -> dict[str, Any]:
     """An example of the event's data, as the event itself would be written."""
-    examples = {"string": "x", "integer": 1, "array": ["x"], "object": {"x": "pass"}}
+    examples = {"string": "x", "integer": 1, "number": 0.5, "array": ["x"], "object": {"x": "pass"}}
     fields = json_schema(name)["properties"]["data"]["properties"]
     data = {field: examples[_kinds(described)[0]] for field, described in fields.items()}
     written: dict[str, Any] = msgspec.to_builtins(msgspec.convert(data, TYPES[name]))
@@ -161,7 +161,7 @@ def _data(name: str) -> dict[str, Any]:
 
 
 def _is_allowed(value: object, schema: dict[str, Any]) -> bool:
-    named = {str: "string", int: "integer", list: "array", dict: "object"}
+    named = {str: "string", int: "integer", float: "number", list: "array", dict: "object"}
     return named[type(value)] in _kinds(schema)
 
 
