@@ -75,6 +75,8 @@ _DEEPEST_CONTAINER: Final = 3
 _MOST_EMPLOYEES: Final = 10_000_000
 _INVISIBLE: Final = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 """Bidirectional controls and zero-width marks; the joiners that emoji, Persian or Hindi need are not among them."""
+_NOT_IN_A_KIND: Final = re.compile(r"[^a-z0-9.]+|\.(?![a-z0-9])")
+_LONGEST_KIND: Final = 100
 _LANGUAGE_TAG: Final = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8}){0,3})\Z", re.ASCII)
 _EMPLOYEES: Final = re.compile(r"[<>~]?\s*(\d{1,3}(?:[,.' ]\d{3})+|\d{1,8})\s*(?:(?:-|\u2013|to|bis)\s*[\d,.']+|\+)?\Z")
 _FIRST_YEAR: Final = 1900
@@ -118,6 +120,8 @@ class Draft(msgspec.Struct):
     external_id: str | None = None
     """The sender's id of the person; only by an explicit mapping, or anybody could claim to be anybody."""
     occurred_at: datetime | None = None
+    kind: str | None = None
+    """What happened, as a touchpoint's kind; only by an explicit mapping."""
     custom: dict[str, Any] = msgspec.field(default_factory=dict)
     issues: list[Issue] = msgspec.field(default_factory=list)
 
@@ -332,6 +336,12 @@ class _Reading:
     def read_external_id(self, found: _Found) -> bool:
         return self.read_line(found, "external_id")
 
+    def read_kind(self, found: _Found) -> bool:
+        """`Invoice Paid` is `invoice_paid`: a kind is a name that rules can ask for."""
+        name = _NOT_IN_A_KIND.sub("_", (self._line(found) or "").casefold()).strip("_.")[:_LONGEST_KIND]
+        self._draft.kind = name if name[:1].isalpha() else None
+        return self._draft.kind is not None
+
     def read_company(self, found: _Found) -> bool:
         self._draft.company.name = self._line(found)
         return self._draft.company.name is not None
@@ -421,6 +431,7 @@ _READERS: Final[dict[str, Callable[[_Reading, _Found], bool]]] = {
     "message": _Reading.read_message,
     "external_id": _Reading.read_external_id,
     "occurred_at": _Reading.read_occurred_at,
+    "kind": _Reading.read_kind,
 }
 """In the order in which one field helps to read the next."""
 _TURNS: Final = {target: turn for turn, target in enumerate(_READERS)}

@@ -62,7 +62,7 @@ ALIASES: Final[dict[str, str]] = {
     }.items()
     for alias in aliases.split()
 }  # fmt: skip
-OWN: Final = frozenset(ALIASES.values()) | {"external_id"}
+OWN: Final = frozenset(ALIASES.values()) | {"external_id", "kind"}
 GROUPS: Final = ("attribution", "consent", "custom", "preferences")
 
 YES: Final = _words("1 accept accepted agree agreed checked ja j oui on si sí true y yes granted")

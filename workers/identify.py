@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from schema import payload, tables
-from schema.draft import Draft, draft, match_keys
+from schema.draft import Draft, match_keys
 from schema.events import LeadCreated, LeadTouched
 from schema.facts import Facts, Touch
 from schema.store.ids import new_id
+from schema.understand import understand
+from schema.understood import Raw
 from workers import people
 from workers.batch import Case, known, lead_facts, person_facts
 from workers.people import Arrival
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A receipt that could not be understood; it waits in quarantine with its reason and can be run again."""
+    """A receipt that goes no further: `quarantined`, `spam` or `rejected`, for a reason; it can be run again."""
 
-    receipt: RowMapping
     reason: str
+    status: str = "quarantined"
+    detail: dict[str, Any] | None = None
 
 
 @step("identify", subject="receipt")
@@ -45,11 +48,11 @@ def identify(batch: Batch) -> None:
     """Tie each receipt to a person and a lead."""
     arrivals = []
     for receipt in batch.receipts:
-        understood = understand(receipt, batch.book.for_source(batch.connection, receipt["source"]))
-        if isinstance(understood, Refusal):
-            _settle(batch, receipt, "quarantined", reason=understood.reason)
+        read = _read(receipt, batch.book.for_source(batch.connection, receipt["source"]))
+        if isinstance(read, Refusal):
+            _settle(batch, receipt, read.status, reason=read.reason, detail=read.detail)
         else:
-            arrivals.append(understood)
+            arrivals.append(read)
     if not arrivals:
         return
     owners = people.find_or_create(batch, arrivals)
@@ -65,21 +68,21 @@ def identify(batch: Batch) -> None:
             leads[place] = _create(batch, arrival, person).id
 
 
-def understand(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
-    """Read a receipt's bytes by its source's mapping. Pure: the same bytes and journey give the same."""
+def _read(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
+    """Read a receipt's bytes by its source. Pure: the same bytes and journey give the same."""
     if journey is None:
-        return Refusal(receipt, "source_unknown")
-    source = journey.sources[receipt["source"]]
-    mode = payload.Mode.STRICT if receipt["channel"] == "api" else payload.Mode.LENIENT
+        return Refusal("source_unknown")
+    raw = Raw(receipt["channel"], receipt["content_type"], receipt["body"], receipt["headers"], receipt["received_at"])
     try:
-        fields = payload.decode(receipt["body"], receipt["content_type"], mode=mode)
+        understood = understand(raw, journey.sources[receipt["source"]])
     except payload.Refused as refused:
-        return Refusal(receipt, refused.code)
-    read = draft(fields, source.map, region=source.region)
-    keys = match_keys(read, receipt["source"])
-    if not (keys or _says_something(read)):
-        return Refusal(receipt, "nothing_recognised")
-    return Arrival(receipt, read, keys, journey)
+        return Refusal(refused.code)
+    if understood.outcome and not receipt["released_at"]:
+        return Refusal(understood.reason, understood.outcome, understood.detail or None)
+    keys = [*match_keys(understood.draft, receipt["source"]), *understood.keys]
+    if not (keys or _says_something(understood.draft)):
+        return Refusal("nothing_recognised")
+    return Arrival(receipt, understood, keys, journey)
 
 
 def _says_something(read: Draft) -> bool:
@@ -113,6 +116,7 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         "overdue": False,
         "recycled": 0,
         "waits": {},
+        "test": receipt["test"] or arrival.understood.test,
     }
     case = batch.begin(lead, _facts(lead, person), journey, receipt["trace"])
     _keep_touch(batch, case, arrival)
@@ -142,7 +146,7 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
     case.facts.lead = lead_facts(case.lead)
     _keep_touch(batch, case, arrival)
     case.decided("matched", None, _explain(arrival))
-    case.tell(LeadTouched(person["id"], receipt["id"], receipt["channel"], receipt["source"], receipt["channel"]))
+    case.tell(LeadTouched(person["id"], receipt["id"], arrival.understood.kind, receipt["source"], receipt["channel"]))
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:
         case.go(case.journey.steps[0] if not _has_passed(case) else "score")
     _settle(batch, receipt, "merged", lead=case)
@@ -155,13 +159,15 @@ def _has_passed(case: Case) -> bool:
 
 def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
     receipt, read = arrival.receipt, arrival.draft
-    occurred_at = min(read.occurred_at or receipt["received_at"], receipt["received_at"])
+    understood = arrival.understood
+    occurred_at = min(understood.occurred_at or receipt["received_at"], receipt["received_at"])
     data = known(
         {
             "message": read.message,
             "consent": read.consent or None,
             "custom": read.custom or None,
             "issues": [{"pointer": issue.pointer, "code": issue.code} for issue in read.issues] or None,
+            **understood.data,
         },
     )
     batch.write(
@@ -170,7 +176,7 @@ def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
             "id": receipt["id"],
             "person_id": case.lead["person_id"],
             "lead_id": case.id,
-            "kind": receipt["channel"],
+            "kind": understood.kind,
             "channel": receipt["channel"],
             "source": receipt["source"],
             "occurred_at": occurred_at,
@@ -178,7 +184,7 @@ def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
             "data": data,
         },
     )
-    case.facts.touchpoints.append(Touch(kind=receipt["channel"], occurred_at=occurred_at, id=receipt["id"]))
+    case.facts.touchpoints.append(Touch(kind=understood.kind, occurred_at=occurred_at, id=receipt["id"]))
 
 
 def _facts(lead: dict[str, Any], person: dict[str, Any]) -> Facts:
@@ -214,6 +220,7 @@ def _settle(
     *,
     reason: str | None = None,
     lead: Case | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> None:
     batch.change(
         tables.receipt,
@@ -224,6 +231,7 @@ def _settle(
             "lead_id": lead and lead.id,
             "person_id": lead and lead.lead["person_id"],
             "due_since": None,
+            "detail": detail,
         },
     )
 

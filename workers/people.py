@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from schema.draft import Draft
     from schema.journey import Journey
+    from schema.understood import Understood
     from workers.batch import Batch
 
     Key = tuple[str, str]
@@ -69,9 +70,14 @@ class Arrival:
     """A receipt that was understood: what it says and whose journey takes it."""
 
     receipt: RowMapping
-    draft: Draft
+    understood: Understood
     keys: list[tuple[str, str]]
     journey: Journey
+
+    @property
+    def draft(self) -> Draft:
+        """What it says about the person."""
+        return self.understood.draft
 
 
 def find_or_create(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, str]:

@@ -114,6 +114,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 TouchKind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[timedelta, PlainValidator(duration), WithJsonSchema({"type": "string"})]
@@ -196,7 +197,9 @@ class Source(Part):
     Where leads come from.
 
     `map` reads a payload: its key (dotted for what is nested) gives our field; without `map` the usual names are
-    understood. `redirect` are the pages a browser may be sent to after a form, `origins` the sites whose scripts may
+    understood. `provider` names the system whose hooks these are, `secret` the environment variable that holds what it
+    signs with. `kinds` gives the sender's types of events (`invoice.paid`) our kinds of touchpoints (`purchase`).
+    `redirect` are the pages a browser may be sent to after a form, `origins` the sites whose scripts may
     post, `region` (a country code) the country of telephone numbers written without one.
     """
 
@@ -205,6 +208,9 @@ class Source(Part):
     description: Text | None = None
     enabled: StrictBool = True
     address: Text | None = None
+    provider: Name | None = None
+    secret: EnvironmentName | None = None
+    kinds: dict[Text, TouchKind] = {}
     map: dict[Text, Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]*$", max_length=100)]] = {}
     dedupe: Dedupe = Dedupe()
     redirect: tuple[Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]|/)\S*$")], ...] = ()

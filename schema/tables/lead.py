@@ -83,6 +83,13 @@ lead = Table(
     Column("waiting_since", DateTime(timezone=True), comment="set while it waits in the queue of its pool"),
     Column("waits", JSONB, nullable=False, server_default=text("'{}'"), comment="when each step looks at it again"),
     Column("wake_at", DateTime(timezone=True), comment="the earliest of `waits`, while no step is due"),
+    Column(
+        "test",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="a canary or a trial of a sender: kept out of every figure",
+    ),
     CheckConstraint("due_since IS NULL OR next_step IS NOT NULL", name="due_names_its_step"),
     CheckConstraint("score_total BETWEEN 0 AND 100", name="score_in_range"),
     CheckConstraint("predicted BETWEEN 0 AND 1", name="predicted_in_range"),

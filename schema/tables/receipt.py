@@ -7,7 +7,7 @@ was answered with, until it expires. A submission of `POST /v1/leads` may hold m
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, LargeBinary, SmallInteger, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, LargeBinary, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from schema.tables.base import metadata
@@ -31,6 +31,19 @@ receipt = Table(
     Column("person_id", UUID(as_uuid=False)),
     Column("due_since", DateTime(timezone=True), comment="set while `identify` owes it work"),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("detail", JSONB, comment="what was found: reasons of spam, a suggested mapping, files; no personal data"),
+    Column(
+        "test",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="a canary or a trial of the sender: kept out of every figure",
+    ),
+    Column(
+        "released_at",
+        DateTime(timezone=True),
+        comment="when somebody let it out of quarantine: nothing holds it again",
+    ),
     CheckConstraint(f"status IN {STATUSES}", name="status_known"),
     CheckConstraint("due_since IS NULL OR status = 'pending'", name="only_pending_is_due"),
     CheckConstraint(
