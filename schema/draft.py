@@ -75,7 +75,7 @@ _DEEPEST_CONTAINER: Final = 3
 _MOST_EMPLOYEES: Final = 10_000_000
 _INVISIBLE: Final = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 """Bidirectional controls and zero-width marks; the joiners that emoji, Persian or Hindi need are not among them."""
-_NOT_IN_A_KIND: Final = re.compile(r"[^a-z0-9.]+|\.(?![a-z0-9])")
+_NOT_IN_A_KIND: Final = re.compile(r"[^a-z0-9]+")
 _LONGEST_KIND: Final = 100
 _LANGUAGE_TAG: Final = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8}){0,3})\Z", re.ASCII)
 _EMPLOYEES: Final = re.compile(r"[<>~]?\s*(\d{1,3}(?:[,.' ]\d{3})+|\d{1,8})\s*(?:(?:-|\u2013|to|bis)\s*[\d,.']+|\+)?\Z")
@@ -337,9 +337,7 @@ class _Reading:
         return self.read_line(found, "external_id")
 
     def read_kind(self, found: _Found) -> bool:
-        """`Invoice Paid` is `invoice_paid`: a kind is a name that rules can ask for."""
-        name = _NOT_IN_A_KIND.sub("_", (self._line(found) or "").casefold()).strip("_.")[:_LONGEST_KIND]
-        self._draft.kind = name if name[:1].isalpha() else None
+        self._draft.kind = kind_of(self._line(found) or "")
         return self._draft.kind is not None
 
     def read_company(self, found: _Found) -> bool:
@@ -435,6 +433,13 @@ _READERS: Final[dict[str, Callable[[_Reading, _Found], bool]]] = {
 }
 """In the order in which one field helps to read the next."""
 _TURNS: Final = {target: turn for turn, target in enumerate(_READERS)}
+
+
+def kind_of(name: str) -> str | None:
+    """A sender's name of what happened as a kind that rules can ask for: `Invoice Paid` is `invoice_paid`."""
+    parts = [_NOT_IN_A_KIND.sub("_", part).strip("_") for part in name.casefold().split(".")]
+    kind = ".".join(filter(None, parts))[:_LONGEST_KIND].rstrip("_.")
+    return kind if kind[:1].isascii() and kind[:1].isalpha() else None
 
 
 def country_code(text: str) -> str | None:

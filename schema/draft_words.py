@@ -113,7 +113,7 @@ LANGUAGES: Final[dict[str, str]] = {
 }  # fmt: skip
 DROPPED: Final = frozenset({"__proto__", "constructor", "prototype"})
 """Names that are dangerous in somebody's JavaScript (ASVS 15.3.6): the receipt keeps them, we do not pass them on."""
-CONTAINERS: Final = _words("contact customer data fields formdata lead person properties user values")
+CONTAINERS: Final = _words("contact customer data fields formdata lead person properties traits user values")
 CLAIMS: Final = _words("agent at date givenat ip ipaddress timestamp time useragent")
 """Parts of a consent that only the server can attest; what the payload says of them is not believed."""
 UTM: Final = _words("utmsource utmmedium utmcampaign utmterm utmcontent utmid")

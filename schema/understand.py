@@ -17,6 +17,7 @@ from typing import Final
 
 from schema import payload
 from schema.draft import draft
+from schema.incoming import read_event
 from schema.journey import Source
 from schema.understood import Raw, Understood
 
@@ -39,4 +40,4 @@ def _payload(raw: Raw, source: Source) -> Understood:
     return Understood(read, kind=read.kind or raw.channel, occurred_at=read.occurred_at)
 
 
-READERS: Final[dict[str, Reader]] = {"form": _payload, "api": _payload, "import": _payload}
+READERS: Final[dict[str, Reader]] = {"form": _payload, "api": _payload, "import": _payload, "event": read_event}

@@ -77,13 +77,15 @@ class Submission:
     """
     What one sender handed over in one go, under one key.
 
-    `key` is the sender's own (`explicit`) or empty: then the content is the key, for `window`.
+    `key` is the sender's own (`explicit`) or empty: then the content is the key, for `window`. One that `joins` has a
+    key that names what happened, not the request: two at once are one.
     """
 
     arrivals: Sequence[Arrival]
     trace: str
     key: str = ""
     window: timedelta = timedelta(hours=24)
+    joins: bool = False
     digest: bytes = b""
     fingerprint: bytes = b""
     receipt_ids: list[str] = field(default_factory=list)
@@ -225,7 +227,7 @@ class Receiver:
         """Two of the same at once: a sender's key is answered "in use", the same content waits and is one."""
         if submission.fingerprint != twin.fingerprint:
             raise KeyReused("idempotency_key_reused", "This Idempotency-Key was used with another body.")
-        if submission.explicit:
+        if submission.explicit and not submission.joins:
             raise KeyInUse("idempotency_key_in_use", "A request with this Idempotency-Key is being processed.")
         await asyncio.shield(future)
         submission.receipt_ids, submission.replayed = twin.receipt_ids, True

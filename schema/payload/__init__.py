@@ -49,6 +49,7 @@ __all__ = [
     "Refused",
     "decode",
     "decode_array",
+    "refusal",
     "refuse_encoding",
     "split",
     "storable",

@@ -19,8 +19,10 @@ from starlette.routing import Match, Mount, Route
 from schema.garbage import settle_in
 from schema.store.engine import make_async_engine
 from services.api import meters
+from services.api.arriving import BODY_WITHIN_S
 from services.api.edge import CommonHeaders, complete, problem_of
-from services.api.intake import BODY_WITHIN_S, Intake
+from services.api.events_in import EventsIn
+from services.api.intake import Intake
 from services.api.keys import Keyring
 from services.api.manage import create_management
 from services.api.pages import thanks
@@ -63,6 +65,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     sources = Sources(engine)
     keyring = Keyring(engine, settings.pepper())
     intake = Intake(receiver, sources, keyring, body_within_s=body_within_s)
+    events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
     management = create_management(
         settings,
         engine,
@@ -84,7 +87,9 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
 
     return Application(
         intake,
+        events,
         routes=[
+            _Own("/v1/events", events.handshake, methods=["OPTIONS"]),
             # POST is named for the header Allow; it is taken before it comes here.
             _Own("/f/{source}", intake.preflight, methods=["OPTIONS", "POST"]),
             _Own("/f/{source}/thanks", thanks, methods=["GET"]),
@@ -104,9 +109,10 @@ class Application(Starlette):
     answered as a problem.
     """
 
-    def __init__(self, intake: Intake, **rest: Any) -> None:  # noqa: ANN401 - Starlette's own arguments
+    def __init__(self, intake: Intake, events: EventsIn, **rest: Any) -> None:  # noqa: ANN401 - Starlette's own
         super().__init__(**rest)
         self._intake = intake
+        self._fixed: dict[str, Take] = {"/v1/leads": intake.leads} | events.ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take an arrival, or route anything else."""
@@ -126,8 +132,8 @@ class Application(Starlette):
 
     def _taker(self, scope: Scope) -> Take | None:
         path = scope["path"]
-        if path == "/v1/leads":
-            return self._intake.leads
+        if take := self._fixed.get(path):
+            return take
         name = path.removeprefix("/f/")
         if name == path or "/" in name:
             return None

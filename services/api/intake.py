@@ -8,21 +8,24 @@ typed and flags what is odd; a program gets a clear refusal and can send again.
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 
 from schema import payload
 from schema.draft import draft, unusable
-from schema.failpoints import ACTIVE as FAILPOINTS
-from schema.failpoints import reached as failpoint_reached
+from services.api.arriving import (
+    BODY_WITHIN_S,
+    answer,
+    body_of,
+    idempotency_key,
+    kept_headers,
+    refused_as,
+    store,
+    trace_of,
+)
 from services.api.problems import Problem
-from services.receive import Arrival, KeyInUse, KeyReused, Overloaded, Submission, Unavailable
+from services.receive import Arrival, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,21 +37,9 @@ if TYPE_CHECKING:
     from services.api.sources import Sources
     from services.receive import Receiver
 
-BODY_WITHIN_S: Final = 10.0
-"""How long a body may take to arrive."""
-_CLOSING: Final = {"Connection": "close"}
-"""Goes with an answer that was given before the whole body came, so that nobody has to read the rest."""
 _AT_ONCE: Final = 32 * 1024
 """Bytes that are read in a few milliseconds; longer bodies are read beside the event loop, so that nobody waits."""
-_DISCARDED: Final = 1024 * 1024
-"""Bytes over the limit that are still read before the connection is closed."""
 _MOST_ERRORS: Final = 100
-_LONGEST_KEY: Final = 255
-_KEPT_HEADERS: Final = ("user-agent", "origin", "referer", "accept-language")
-_LONGEST_HEADER: Final = 500
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
-_AFTER_REPLY: Final = BackgroundTask(failpoint_reached, "api.after_reply") if FAILPOINTS else None
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+\Z")
 
 
 class Intake:
@@ -75,30 +66,30 @@ class Intake:
             raise Problem(404, "form_not_found", "There is no form of this name.")
         cors = _cors(request, source)
         try:
-            answer = await self._take_form(request, name, source)
+            response = await self._take_form(request, name, source)
         except Problem as problem:
             problem.headers |= cors
             raise
-        answer.headers.update(cors)
-        return answer
+        response.headers.update(cors)
+        return response
 
     async def _take_form(self, request: Request, name: str, source: Source) -> Response:
-        body = await _body(request, payload.LIMITS.bytes, self._body_within_s)
+        body = await body_of(request, payload.LIMITS.bytes, self._body_within_s)
         content_type = request.headers.get("content-type", "")
         try:
             payload.refuse_encoding(request.headers.get("content-encoding"))
             fields = payload.decode(body, content_type, mode=payload.Mode.LENIENT)
         except payload.Refused as refused:
-            raise _refusal(refused) from refused
+            raise refused_as(refused) from refused
         held = "" if source.enabled else "form_disabled"
-        arrival = Arrival(name, "form", content_type, body, _kept_headers(request), held)
-        submission = Submission([arrival], _trace(request), _idempotency_key(request), source.dedupe.window)
-        await self._receive(submission)
+        arrival = Arrival(name, "form", content_type, body, kept_headers(request), held)
+        submission = Submission([arrival], trace_of(request), idempotency_key(request), source.dedupe.window)
+        await store(self._receiver, submission)
         if held:
             raise Problem(410, held, "This form does not take submissions any more.")
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(_page(source, name, fields.values), 303)
-        return _json(200, {"receipt": submission.receipt_ids[0]})
+        return answer(200, {"receipt": submission.receipt_ids[0]})
 
     async def preflight(self, request: Request) -> Response:
         """Answer a browser that asks whether a site may post this form from a script."""
@@ -123,34 +114,22 @@ class Intake:
             raise Problem(404, "source_not_found", "There is no source of kind `api` with this name.")
         if not source.enabled:
             raise Problem(410, "source_disabled", "This source does not take leads any more.")
-        body = await _body(request, payload.BATCH_LIMITS.bytes, self._body_within_s)
+        body = await body_of(request, payload.BATCH_LIMITS.bytes, self._body_within_s)
         content_type = request.headers.get("content-type", "")
         if len(body) > _AT_ONCE:
             items = await asyncio.to_thread(_checked_items, request, body, content_type, source)
         else:
             items = _checked_items(request, body, content_type, source)
-        trace = _trace(request)
-        headers = _kept_headers(request)
+        trace = trace_of(request)
+        headers = kept_headers(request)
         arrivals = [Arrival(name, "api", content_type, item, headers) for item in items]
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         if key or len(arrivals) == 1:
             submissions = [Submission(arrivals, trace, key, source.dedupe.window)]
         else:
             submissions = [Submission([arrival], trace, "", source.dedupe.window) for arrival in arrivals]
-        await asyncio.gather(*(self._receive(submission) for submission in submissions))
-        return _json(202, {"receipts": [receipt for s in submissions for receipt in s.receipt_ids]})
-
-    async def _receive(self, submission: Submission) -> None:
-        try:
-            await self._receiver.receive(submission)
-        except KeyReused as error:
-            raise Problem(422, error.code, str(error)) from error
-        except KeyInUse as error:
-            raise Problem(409, error.code, str(error), retry_after_s=1) from error
-        except Overloaded as error:
-            raise Problem(503, error.code, str(error), retry_after_s=1) from error
-        except Unavailable as error:
-            raise Problem(503, error.code, str(error), retry_after_s=2) from error
+        await asyncio.gather(*(store(self._receiver, submission) for submission in submissions))
+        return answer(202, {"receipts": [receipt for s in submissions for receipt in s.receipt_ids]})
 
 
 def _checked_items(request: Request, body: bytes, content_type: str, source: Source) -> Sequence[bytes]:
@@ -160,7 +139,7 @@ def _checked_items(request: Request, body: bytes, content_type: str, source: Sou
         leads = payload.decode_array(body, content_type, mode=payload.Mode.STRICT)
         items = payload.split(body, content_type)
     except payload.Refused as refused:
-        raise _refusal(refused) from refused
+        raise refused_as(refused) from refused
     is_array = items is not None
     errors = [
         {"pointer": f"/{index}{issue.pointer}" if is_array else issue.pointer, "code": issue.code}
@@ -171,61 +150,6 @@ def _checked_items(request: Request, body: bytes, content_type: str, source: Sou
         detail = f"{len(errors)} field{'s are' if len(errors) > 1 else ' is'} not valid."
         raise Problem(422, errors[0]["code"], detail, errors=errors[:_MOST_ERRORS])
     return [body] if items is None else items
-
-
-async def _body(request: Request, limit: int, within_s: float) -> bytes:
-    """
-    Read the body, refusing it as soon as it is known to be too large or too slow.
-
-    What is a little too large is read to its end and thrown away: many senders hear no answer before that.
-    """
-    declared = request.headers.get("content-length", "")
-    most = limit if "expect" in request.headers else limit + _DISCARDED
-    if declared.isdigit() and int(declared) > most:
-        raise _too_large()
-    body = bytearray()
-    size = 0
-    try:
-        async with asyncio.timeout(within_s):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most:
-                    raise _too_large()
-                body += chunk[: max(limit + 1 - len(body), 0)]
-    except TimeoutError as error:
-        raise Problem(408, "body_too_slow", "The body did not arrive in time.", headers=_CLOSING) from error
-    except ClientDisconnect as error:
-        raise Problem(400, "body_incomplete", "The connection ended before the body did.") from error
-    if size > limit:
-        raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> Problem:
-    return Problem(413, "body_too_large", "The body is larger than this endpoint takes.", headers=_CLOSING)
-
-
-def _refusal(refused: payload.Refused) -> Problem:
-    return Problem(refused.status, refused.code, refused.detail, pointer=refused.pointer, headers=refused.headers)
-
-
-def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("idempotency-key", "")
-    if key and (len(key) > _LONGEST_KEY or not _VISIBLE.match(key)):
-        raise Problem(400, "idempotency_key_invalid", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
-    return key
-
-
-def _trace(request: Request) -> str:
-    """Continue the caller's trace if it sent one (W3C traceparent), else begin one."""
-    found = _TRACEPARENT.match(request.headers.get("traceparent", ""))
-    return found[1] if found else secrets.token_hex(16)
-
-
-def _kept_headers(request: Request) -> dict[str, str]:
-    """Keep the few headers that say how it came, safe to store."""
-    found = ((name, request.headers.get(name)) for name in _KEPT_HEADERS)
-    return {name: payload.without_controls(value)[:_LONGEST_HEADER] for name, value in found if value}
 
 
 def _cors(request: Request, source: Source) -> dict[str, str]:
@@ -248,7 +172,3 @@ def _page(source: Source, name: str, values: dict[str, Any]) -> str:
     if wanted in source.redirect:
         return str(wanted)
     return source.redirect[0] if source.redirect else f"/f/{name}/thanks"
-
-
-def _json(status: int, body: object) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json", background=_AFTER_REPLY)

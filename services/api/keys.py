@@ -34,6 +34,7 @@ SCOPES: Final = {
     "leads:read": "read leads, receipts and their history",
     "leads:move": "move a lead by a named transition",
     "events:read": "read the event feed",
+    "events:write": "send events in",
     "journeys:read": "read journey versions",
     "ops:read": "see queues, dead letters and metrics",
     "ops:write": "retry and discard dead letters",

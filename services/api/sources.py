@@ -50,6 +50,10 @@ class Sources:
         """Return a source of an active journey, if there is one of this name."""
         return self._sources.get(name)
 
+    def of_kind(self, kind: str) -> list[tuple[str, Source]]:
+        """Return the sources of one kind, in the order of the journeys."""
+        return [(name, source) for name, source in self._sources.items() if source.kind == kind]
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
