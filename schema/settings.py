@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     redis_url: str = ""
     events_url: str = ""
     """`amqp://…`: publish events to the exchange `throughline.events` too."""
+    consume_url: str = ""
+    """`amqp://…`: take events from the queues of the sources of kind `events`."""
     smtp_url: str = ""
     base_url: str = ""
     secret_key: SecretStr = SecretStr("")

@@ -156,6 +156,8 @@ class Supervisor:
         ]
         if self._settings.events_url:
             self._children.append(Child("relay", ["relay"]))
+        if self._settings.consume_url:
+            self._children.append(Child("consume", ["consume"]))
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)  # from here on they are waited for
         for child in self._children:
             child.start(self._environment)

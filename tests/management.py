@@ -29,8 +29,8 @@ from schema.store.ids import new_id
 from services.api import keys
 from services.api.keys import Keyring
 from services.api.manage import create_management
-from services.api.sources import Sources
 from services.receive import Receiver
+from services.sources import Sources
 from tests.servers import create_database, drop_database
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

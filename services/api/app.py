@@ -27,8 +27,8 @@ from services.api.keys import Keyring
 from services.api.manage import create_management
 from services.api.pages import thanks
 from services.api.problems import Problem
-from services.api.sources import Sources
 from services.receive import PATIENCE_S, Receiver
+from services.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -17,8 +17,8 @@ from schema.settings import Settings
 from schema.store.ids import is_id
 from services.api.keys import Key, Keyring
 from services.api.problems import Problem
-from services.api.sources import Sources
 from services.receive import Receiver
+from services.sources import Sources
 
 Mover = Callable[[str, str, str, str], dict[str, Any]]
 """Moves a lead: (lead id, transition, reason, actor) to what became of it."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from schema.journey import Source
     from services.api.keys import Keyring
-    from services.api.sources import Sources
     from services.receive import Receiver
+    from services.sources import Sources
 
 _Read = TypeVar("_Read")
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from schema.journey import Source
     from services.api.keys import Keyring
-    from services.api.sources import Sources
     from services.receive import Receiver
+    from services.sources import Sources
 
 _AT_ONCE: Final = 32 * 1024
 """Bytes that are read in a few milliseconds; longer bodies are read beside the event loop, so that nobody waits."""

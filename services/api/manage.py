@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from schema.settings import Settings
     from services.api.context import Hinter, Mover
     from services.api.keys import Keyring
-    from services.api.sources import Sources
     from services.receive import Receiver
+    from services.sources import Sources
 
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _WORDS: Final = {

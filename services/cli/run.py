@@ -26,7 +26,7 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, api, worker, relay, ticker, migrate):
+    for command in (up, api, worker, consume, relay, ticker, migrate):
         app.command(rich_help_panel="Run")(command)
 
 
@@ -102,6 +102,22 @@ def worker(
         hints.close()
         broker.close()
     raise typer.Exit(status)
+
+
+def consume(data_dir: DataDir = None, name: Name = "consume") -> None:
+    """
+    Take events from RabbitMQ, from the queue of each source of kind `events`; needs THROUGHLINE_CONSUME_URL.
+
+    Example: THROUGHLINE_CONSUME_URL=amqp://user:password@host/ throughline consume
+    """
+    settings = _logging(data_dir, name)
+    if not settings.consume_url:
+        raise Permanent("consume_url_missing", "THROUGHLINE_CONSUME_URL is not set: there is no broker to take from.")
+    from services.bus.consume import run_consumer
+    from services.cli.sending import sending
+
+    with database(settings) as url, sending(settings, url) as hints, _stopping() as stop:
+        run_consumer(settings, url, lambda ids: hints.send("identify", ids), stop)
 
 
 def relay(data_dir: DataDir = None, name: Name = "relay") -> None:
