@@ -298,7 +298,9 @@ class Batch:
 
     def last_owners(self, cases: Iterable[Case]) -> dict[str, tuple[str, datetime]]:
         """Return who had the last other lead of these leads' people, and until when, by person."""
-        return staff.last_owners(self.connection, {case.lead["person_id"] for case in cases}, self.cases)
+        people = {case.lead["person_id"] for case in cases}
+        met = {person for person in people if "created_here" not in self.people.get(person, ())}
+        return staff.last_owners(self.connection, met, self.cases) if met else {}
 
     def record(self) -> None:
         """Write everything, each table in one statement."""
@@ -307,8 +309,13 @@ class Batch:
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
         self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
-        for table in (tables.transition, tables.lead, tables.decision, tables.event):
-            rows.insert(self.connection, table, self._inserts[table])
+        rows.insert(self.connection, tables.transition, self._inserts[tables.transition])
+        rows.insert(self.connection, tables.lead, self._inserts[tables.lead])  # its trigger reads the transitions
+        rows.together(
+            self.connection,
+            rows.Write(tables.decision, self._inserts[tables.decision]),
+            rows.Write(tables.event, self._inserts[tables.event]),
+        )
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
         self.pools.record()
@@ -316,14 +323,13 @@ class Batch:
     def _record_arrivals(self) -> None:
         """Write what no later step changes; before the ledgers are locked, so that others wait less for them."""
         created = [person for person in self.people.values() if person.pop("created_here", False)]
-        rows.insert(
+        rows.together(
             self.connection,
-            tables.person,
-            [{name: person[name] for name in _PERSON_COLUMNS} for person in created],
+            rows.Write(tables.person, [{name: person[name] for name in _PERSON_COLUMNS} for person in created]),
+            rows.Write(tables.touchpoint, self._inserts.pop(tables.touchpoint, [])),
+            rows.Write(tables.person, self._updates.pop(tables.person, []), key="id"),
+            rows.Write(tables.receipt, self._updates.pop(tables.receipt, []), key="id"),
         )
-        rows.insert(self.connection, tables.touchpoint, self._inserts.pop(tables.touchpoint, []))
-        for table in (tables.person, tables.receipt):
-            rows.update(self.connection, table, "id", self._updates.pop(table, []))
 
 
 def _facts(row: dict[str, Any], touches: list[Touch]) -> Facts:

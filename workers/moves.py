@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _LOCK: Final = text("SELECT id FROM lead WHERE id = :id FOR UPDATE")
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 10
+"""A transaction that waited for the lead may be older than one that told events of it meanwhile; the next is not."""
 
 
 def move_lead(
