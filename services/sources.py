@@ -10,8 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schema.errors import ThroughlineError
 from schema.store.journeys import JourneyBook
+from services.api.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from schema.journey import Source
@@ -23,15 +26,17 @@ log = structlog.get_logger()
 class Sources:
     """Looks up a source by name; follows an activation within seconds."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, book: JourneyBook | None = None) -> None:
         self._engine = engine
-        self._book = JourneyBook()
+        self._book = book or JourneyBook()
+        self._by_journey: dict[str, Mapping[str, Source]] = {}
         self._sources: dict[str, Source] = {}
+        self._unread: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Read the sources once, then keep following."""
-        await self._refresh()
+        await self.refresh()
         self._task = asyncio.create_task(self._follow())
         return self
 
@@ -46,9 +51,22 @@ class Sources:
         """Whether any journey is active and could be read."""
         return bool(self._sources)
 
+    @property
+    def unread(self) -> list[str]:
+        """Names of the active journeys whose sources are not known: this code cannot read their active version."""
+        return self._unread
+
     def find(self, name: str) -> Source | None:
-        """Return a source of an active journey, if there is one of this name."""
-        return self._sources.get(name)
+        """
+        Return a source of an active journey, if there is one of this name.
+
+        Raises Problem (503) where it may be one that is not known yet, so that the sender tries again.
+        """
+        source = self._sources.get(name)
+        if source is None and self._unread:
+            detail = "The journey that says what to take cannot be read at the moment."
+            raise Problem(503, "journey_unreadable", detail, retry_after_s=5)
+        return source
 
     def of_kind(self, kind: str) -> list[tuple[str, Source]]:
         """Return the sources of one kind, in the order of the journeys."""
@@ -57,13 +75,21 @@ class Sources:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
-            await self._refresh()
+            await self.refresh()
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Read the sources now; what is known stays while the database is away."""
         try:
             async with self._engine.connect() as connection:
-                journeys = await connection.run_sync(self._book.active)
+                journeys = await connection.run_sync(self._book.by_name)
         except (SQLAlchemyError, OSError, ThroughlineError) as error:
             log.warning("sources.not_read", error=type(error).__name__)
             return
-        self._sources = {name: source for journey in reversed(journeys) for name, source in journey.sources.items()}
+        # What a journey took before a version that cannot be read is taken on: workers wait for it, senders need not.
+        self._by_journey = {
+            name: journey.sources if journey else self._by_journey[name]
+            for name, journey in journeys.items()
+            if journey or name in self._by_journey
+        }
+        self._unread = sorted(journeys.keys() - self._by_journey.keys())
+        self._sources = {name: source for sources in self._by_journey.values() for name, source in sources.items()}

@@ -28,11 +28,13 @@ import uvicorn
 from schema.journey import default_text
 from schema.settings import Settings
 from schema.store import clock
+from schema.store.engine import make_engine
 from services.api import keys
 from services.api.app import create_app
 from services.cli.serve import GuardedProtocol
 from tests.servers import create_database, drop_database
 from tests.spine import Spine, prepare
+from workers.owners import Owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -229,6 +231,9 @@ def api_thread(
         url,
         on_received=lambda _: None,
         move=_nobody_moves,
+        migrate=_nobody_migrates,
+        owners=Owners(make_engine(url, name="owners"), lambda *_: None),
+        outlook=_nobody_asks,
         patience_s=patience_s,
         body_within_s=body_within_s,
     )
@@ -265,6 +270,14 @@ def door(address: tuple[str, int], url: str, process: subprocess.Popen[bytes] | 
         yield client
     finally:
         spine.close()
+
+
+def _nobody_asks(*_: object) -> dict[str, Any]:
+    raise AssertionError("these tests ask for no score")
+
+
+def _nobody_migrates(*_: object, **__: object) -> dict[str, Any]:
+    raise AssertionError("these tests migrate no lead")
 
 
 def _nobody_moves(*_: str) -> dict[str, Any]:

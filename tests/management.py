@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -32,6 +32,9 @@ from services.api.manage import create_management
 from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
+from workers.migration import migrate_leads
+from workers.outlook import outlook
+from workers.owners import Owners
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PEPPER: Final = b"p" * 32
@@ -289,6 +292,10 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         moved.append((lead_id, name, reason, actor))
         return {"id": lead_id, "state": "opportunity"}
 
+    def ask(lead_id: str, at: datetime | None, target: str | None) -> dict[str, Any]:
+        with engine.connect() as connection:
+            return outlook(connection, lead_id, at=at, target=target)
+
     app = create_management(
         settings,
         asynchronous,
@@ -296,6 +303,9 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         Sources(asynchronous),
         Receiver(asynchronous, max_waiting=settings.max_waiting, on_received=lambda _: None),
         move=move,
+        migrate=partial(migrate_leads, engine),
+        owners=Owners(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        outlook=ask,
         hint=lambda step, ids: hinted.append((step, list(ids))),
         revision=REVISION,
     )

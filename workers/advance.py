@@ -3,14 +3,18 @@ Advance: where does a lead stand now?
 
     hears   leads whose next step is `advance`
     reads   lead, person, company, qualification, score, owner, touchpoints
-    writes  the transitions whose guards hold, and the lead's state; the lead is settled
-    tells   lead.transitioned, for each move
+    writes  the transitions that happen by themselves, and the lead's state; the lead is settled, but one that comes
+            back from a no goes on with the step after `qualify`
+    waits   until time alone may move the lead, and until it is in its state for too long
+    tells   lead.transitioned, for each move; lead.overdue, once for each stay
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schema.events import LeadOverdue
+from workers import qualify
 from workers.decide.advance import next_moves
 from workers.runtime import step
 
@@ -23,7 +27,15 @@ def advance(batch: Batch) -> None:
     """Make the moves that each lead's journey makes by itself."""
     for case in batch.at("advance"):
         found = next_moves(case.facts, case.journey, batch.now)
-        case.decided("moved" if found.moves else "stays", None, found.explain())
+        outcome = "moved" if found.moves else "overdue" if found.overdue else "stays"
+        case.decided(outcome, None, found.explain())
         for move in found.moves:
             case.move(move)
-        case.go(case.journey.after("advance"))
+        if found.moves:
+            qualify.moved(case, found.moves[-1].reason)
+        if found.overdue:
+            case.lead["overdue"] = case.facts.overdue = True
+            late = found.overdue.explain()
+            case.tell(LeadOverdue(late["state"], late["since"], late["sla_s"]))
+        case.look_again(found.look_again)
+        case.go(case.journey.after("qualify" if found.comes_back else "advance"))

@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import structs
 from sqlalchemy import Table, text
 
-from schema import tables
-from schema.events import Event, LeadTransitioned, name_of
+from schema import lifecycle, tables
+from schema.events import Event, LeadMigrated, LeadTransitioned, name_of
 from schema.facts import Facts, Touch
-from schema.store import rows
+from schema.store import rows, staff
 from schema.store.ids import uuid_array
-from workers.decide.route import Ledger
+from workers.decide.inputs import inputs
+from workers.models import ModelBook
+from workers.pools import Pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from schema.journey import Journey
     from schema.store.journeys import JourneyBook
     from workers.decide.advance import Move
+    from workers.decide.staff import Staff
+    from workers.decide.turns import Ledger
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
@@ -55,12 +58,13 @@ CROSS JOIN LATERAL (
     WHERE lead_id = wanted.id ORDER BY occurred_at DESC LIMIT 500
 ) AS t
 """)
-_POOLS_EXIST: Final = text("""
-INSERT INTO pool (journey_name, name)
-SELECT :journey, name FROM unnest(CAST(:names AS text[])) AS wanted(name) ORDER BY name ON CONFLICT DO NOTHING
-""")
-_LOCK_POOLS: Final = text("""
-SELECT name, turn, taken, weights, credit FROM pool WHERE journey_name = :journey ORDER BY name FOR UPDATE
+_SUPERSEDED: Final = text("""
+SELECT l.id FROM lead AS l
+WHERE l.id = ANY(CAST(:ids AS uuid[])) AND EXISTS (
+    SELECT FROM lead AS other
+    WHERE other.person_id = l.person_id AND other.journey_name = l.journey_name AND other.id <> l.id
+      AND (other.open OR (other.created_at, other.id) > (l.created_at, l.id))
+)
 """)
 
 
@@ -74,6 +78,10 @@ class Case:
     lead: dict[str, Any]
     trace: str | None = None
     new: bool = False
+    had: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Its columns as they were when it was taken in hand; None for a new one."""
+    inputs: dict[str, Any] | None = field(default=None, repr=False)
+    """What its decisions in this batch start from, until the first of them has kept it; None before they begin."""
 
     @property
     def id(self) -> str:
@@ -81,8 +89,11 @@ class Case:
         return str(self.lead["id"])
 
     def decided(self, outcome: str, reason: str | None, explanation: Mapping[str, Any], *, step: str = "") -> None:
-        """Keep the decision of the step at work, with its explanation."""
+        """Keep the decision of the step at work, with its explanation; the first of a run with what it starts from."""
         self.lead["decisions"] += 1
+        if self.inputs:
+            explanation = {**explanation, "inputs": self.inputs}
+            self.inputs = {}
         self.batch.write(
             tables.decision,
             {
@@ -119,6 +130,9 @@ class Case:
         self.lead["entered_at"] = self.facts.entered_at = self.batch.now
         self.lead["overdue"] = self.facts.overdue = False
         self.lead["open"] = not self.journey.lifecycle[move.to_state].final
+        if move.trigger == "requalify":
+            self.lead["recycled"] = self.facts.recycled = self.facts.recycled + 1
+        self._keep_waits()
         self.batch.write(
             tables.transition,
             {
@@ -134,8 +148,47 @@ class Case:
             },
         )
         self.tell(
-            LeadTransitioned(move.name, move.from_state, move.to_state, actor, move.reason, self.journey.version),
+            LeadTransitioned(
+                move.name,
+                move.from_state,
+                move.to_state,
+                actor,
+                move.reason if not move.reason or lifecycle.is_code(move.reason) else None,
+                self.journey.version,
+            ),
         )
+
+    def _keep_waits(self) -> None:
+        """Wait only for what matters in the new state: in a final one only to be looked at again after a no."""
+        matters = {"qualify": lifecycle.qualifies(self.journey, self.facts.state)}
+        waits = self.lead["waits"].items()
+        self.lead["waits"] = {step: at for step, at in waits if matters.get(step, self.lead["open"])}
+
+    def migrate(self, to_state: str, *, from_version: str, actor: str) -> None:
+        """
+        Have the lead follow `self.journey` from here on, where its state is called `to_state`.
+
+        It makes a move called `migrate`, which is none of the journey's own, and stays in its state since when it was.
+        """
+        from_state = self.lead["state"]
+        self.lead["transitions"] += 1
+        self.lead["journey"] = self.journey.version
+        self.lead["state"] = self.facts.state = to_state
+        self.batch.write(
+            tables.transition,
+            {
+                "lead_id": self.id,
+                "number": self.lead["transitions"],
+                "journey": self.journey.version,
+                "from_state": from_state,
+                "name": "migrate",
+                "to_state": to_state,
+                "at": self.batch.now,
+                "actor": actor,
+                "reason": None,
+            },
+        )
+        self.tell(LeadMigrated(from_version, self.journey.version, from_state, to_state))
 
     def go(self, step: str | None) -> None:
         """Name the lead's next step; None settles it, until one of its waits is over."""
@@ -175,12 +228,22 @@ class Batch:
     _updates: dict[Table, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     postponed: list[str] = field(default_factory=list)
     """Ids this transaction had to leave alone; they are due, and hinted again after it."""
-    _ledgers: dict[str, dict[str, Ledger]] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+    """Receipts whose lead follows a version that this code cannot read; they are due, and tried again later."""
+    models: ModelBook = field(default_factory=ModelBook)
+    pools: Pools = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.pools = Pools(self)
 
     def at(self, step: str) -> Iterator[Case]:
         """Yield the cases whose next step is `step`, in order of age."""
         self.step = step
-        return iter([case for case in self.cases.values() if case.lead["next_step"] == step])
+        cases = [case for case in self.cases.values() if case.lead["next_step"] == step]
+        for case in cases:
+            if case.inputs is None:
+                case.inputs = inputs(case.facts, case.journey, step, self.now)
+        return iter(cases)
 
     def write(self, table: Table, row: Mapping[str, Any]) -> None:
         """Keep a row to be inserted when the batch is recorded."""
@@ -196,9 +259,9 @@ class Batch:
         self.cases[case.id] = case
         return case
 
-    def load(self, ids: Iterable[str]) -> list[str]:
+    def load(self, ids: Iterable[str], *, follow: Journey | None = None) -> list[str]:
         """
-        Take leads into hand that this transaction has locked.
+        Take leads into hand that this transaction has locked; by the rules of `follow`, else of their own version.
 
         Returns the ids of those it must leave alone: a transaction younger than this one has already told events
         of theirs, and ours would come before them in the feed. They stay due for the next transaction.
@@ -211,64 +274,61 @@ class Batch:
             touches[touch.lead_id].append(Touch(touch.kind, touch.occurred_at, touch.id, touch.new, touch.machine))
         for row in found:
             if not row["younger"]:
-                journey = self.book.version(self.connection, row["journey"])
+                journey = follow or self.book.version(self.connection, row["journey"])
                 row["waits"] = {step: datetime.fromisoformat(at) for step, at in row["waits"].items()}
                 facts = _facts(row, touches[row["id"]])
-                self.cases[row["id"]] = Case(self, journey, facts, {name: row[name] for name in _LEAD_COLUMNS})
+                self.cases[row["id"]] = Case(self, journey, facts, {name: row[name] for name in _LEAD_COLUMNS}, had=row)
         return [row["id"] for row in found if row["younger"]]
+
+    def superseded(self, ids: Iterable[str]) -> set[str]:
+        """Return which of these leads' people have an open or a newer lead on the same journey."""
+        wanted = uuid_array(ids)
+        return set(self.connection.execute(_SUPERSEDED, {"ids": wanted}).scalars()) if wanted != "{}" else set()
 
     def ledgers(self, journey: Journey) -> dict[str, Ledger]:
         """Return the turns of the journey's pools, locked until this transaction ends."""
-        if journey.name not in self._ledgers:
+        if not self.pools.has(journey):
             self._record_arrivals()
-            found = self._locked_pools(journey)
-            if not journey.route.pools.keys() <= found.keys():
-                names = sorted(journey.route.pools)
-                self.connection.execute(_POOLS_EXIST, {"journey": journey.name, "names": names})
-                found = self._locked_pools(journey)
-            self._ledgers[journey.name] = found
-        return self._ledgers[journey.name]
+        return self.pools.ledgers(journey)
 
-    def _locked_pools(self, journey: Journey) -> dict[str, Ledger]:
-        locked = self.connection.execute(_LOCK_POOLS, {"journey": journey.name})
-        return {row.name: Ledger(row.turn, row.taken, row.weights, row.credit) for row in locked}
+    def staff(self, journey: Journey) -> Staff:
+        """Return what is known about people's work, read once after the pools are locked."""
+        self.ledgers(journey)
+        return self.pools.staff(journey)
+
+    def last_owners(self, cases: Iterable[Case]) -> dict[str, tuple[str, datetime]]:
+        """Return who had the last other lead of these leads' people, and until when, by person."""
+        people = {case.lead["person_id"] for case in cases}
+        met = {person for person in people if "created_here" not in self.people.get(person, ())}
+        return staff.last_owners(self.connection, met, self.cases) if met else {}
 
     def record(self) -> None:
         """Write everything, each table in one statement."""
         self._record_arrivals()
+        self.pools.settle()
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
         self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
-        for table in (tables.transition, tables.lead, tables.decision, tables.event):
-            rows.insert(self.connection, table, self._inserts[table])
+        rows.insert(self.connection, tables.transition, self._inserts[tables.transition])
+        rows.insert(self.connection, tables.lead, self._inserts[tables.lead])  # its trigger reads the transitions
+        rows.together(
+            self.connection,
+            rows.Write(tables.decision, self._inserts[tables.decision]),
+            rows.Write(tables.event, self._inserts[tables.event]),
+        )
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
-        self._record_ledgers()
+        self.pools.record()
 
     def _record_arrivals(self) -> None:
         """Write what no later step changes; before the ledgers are locked, so that others wait less for them."""
         created = [person for person in self.people.values() if person.pop("created_here", False)]
-        rows.insert(
+        rows.together(
             self.connection,
-            tables.person,
-            [{name: person[name] for name in _PERSON_COLUMNS} for person in created],
-        )
-        rows.insert(self.connection, tables.touchpoint, self._inserts.pop(tables.touchpoint, []))
-        for table in (tables.person, tables.receipt):
-            rows.update(self.connection, table, "id", self._updates.pop(table, []))
-
-    def _record_ledgers(self) -> None:
-        turns = [
-            {"journey_name": journey, "name": name} | structs.asdict(ledger)
-            for journey, ledgers in self._ledgers.items()
-            for name, ledger in ledgers.items()
-        ]
-        rows.insert(
-            self.connection,
-            tables.pool,
-            turns,
-            "ON CONFLICT (journey_name, name) DO UPDATE "
-            "SET turn = excluded.turn, taken = excluded.taken, weights = excluded.weights, credit = excluded.credit",
+            rows.Write(tables.person, [{name: person[name] for name in _PERSON_COLUMNS} for person in created]),
+            rows.Write(tables.touchpoint, self._inserts.pop(tables.touchpoint, [])),
+            rows.Write(tables.person, self._updates.pop(tables.person, []), key="id"),
+            rows.Write(tables.receipt, self._updates.pop(tables.receipt, []), key="id"),
         )
 
 

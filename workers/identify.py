@@ -2,9 +2,10 @@
 Identify: whose is this arrival?
 
     hears   receipts that are pending
-    reads   the receipt's raw bytes, match keys, people, companies, open leads
+    reads   the receipt's raw bytes, match keys, people, companies, open leads, and of who has none the latest
     writes  person, company, match keys, touchpoint, lead; the receipt's outcome; and makes `qualify` the next step
-            of a new lead, `score` that of a known one (`qualify` again while its qualification has not passed)
+            of a new lead, `score` that of a known one (`qualify` again while its qualification has not passed, or
+            when it was told no)
     tells   lead.created, or lead.touched
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from schema import payload, tables
+from schema import lifecycle, payload, tables
 from schema.draft import Draft, match_keys
 from schema.events import LeadCreated, LeadTouched
 from schema.facts import Facts, Touch
@@ -48,27 +49,29 @@ def identify(batch: Batch) -> None:
     """Tie each receipt to a person and a lead."""
     arrivals = []
     for receipt in batch.receipts:
-        read = _read(receipt, batch.book.for_source(batch.connection, receipt["source"]))
-        if isinstance(read, Refusal):
-            _settle(batch, receipt, read.status, reason=read.reason, detail=read.detail)
+        found = read(receipt, batch.book.for_source(batch.connection, receipt["source"]))
+        if isinstance(found, Refusal):
+            _settle(batch, receipt, found.status, reason=found.reason, detail=found.detail)
         else:
-            arrivals.append(read)
+            arrivals.append(found)
     if not arrivals:
         return
     owners = people.find_or_create(batch, arrivals)
-    leads, younger = people.open_leads(batch, {(owners[a.receipt["id"]], a.journey.name) for a in arrivals})
+    leads, younger, unread = people.leads_of(batch, {(owners[a.receipt["id"]], a.journey.name) for a in arrivals})
     for arrival in arrivals:
         person = batch.people[owners[arrival.receipt["id"]]]
         place = (person["id"], arrival.journey.name)
         if place in younger:
             batch.postponed.append(arrival.receipt["id"])
+        elif place in unread:
+            batch.waiting.append(arrival.receipt["id"])
         elif place in leads:
             _touch(batch, batch.cases[leads[place]], arrival, person)
         else:
             leads[place] = _create(batch, arrival, person).id
 
 
-def _read(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
+def read(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
     """Read a receipt's bytes by its source. Pure: the same bytes and journey give the same."""
     if journey is None:
         return Refusal("source_unknown")
@@ -148,13 +151,16 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
     case.decided("matched", None, _explain(arrival))
     case.tell(LeadTouched(person["id"], receipt["id"], arrival.understood.kind, receipt["source"], receipt["channel"]))
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:
-        case.go(case.journey.steps[0] if not _has_passed(case) else "score")
+        case.go(begins_at(case))
     _settle(batch, receipt, "merged", lead=case)
 
 
-def _has_passed(case: Case) -> bool:
-    qualification = case.lead["qualification"]
-    return bool(qualification and qualification.get("passed"))
+def begins_at(case: Case) -> str:
+    """The step that a known lead begins with for another arrival."""
+    if lifecycle.turns_down(case.journey, case.facts.state):
+        return "qualify"
+    qualification = case.lead["qualification"] or {}
+    return "score" if qualification.get("passed") else case.journey.steps[0]
 
 
 def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from schema import tables
+from schema import lifecycle, tables
 from schema.store import rows
 from schema.store.ids import new_id, uuid_array
 from workers.batch import known
@@ -20,7 +20,7 @@ from workers.batch import known
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection, Row, RowMapping
 
     from schema.draft import Draft
     from schema.journey import Journey
@@ -58,8 +58,17 @@ _MAKE_COMPANIES: Final = rows.insert_statement(
     "ORDER BY domain ON CONFLICT DO NOTHING RETURNING domain",
 )
 _OPEN_LEADS: Final = text("""
-SELECT id, person_id, journey_name FROM lead
+SELECT id, person_id, journey_name, journey FROM lead
 WHERE person_id = ANY(CAST(:ids AS uuid[])) AND open ORDER BY id FOR UPDATE
+""")
+_LATEST_LEADS: Final = text("""
+SELECT DISTINCT ON (person_id, journey_name) id, person_id, journey_name FROM lead
+WHERE person_id = ANY(CAST(:ids AS uuid[]))
+ORDER BY person_id, journey_name, created_at DESC, id DESC
+""")
+_LOCK_LEADS: Final = text("""
+SELECT id, person_id, journey_name, journey, state, open FROM lead
+WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
@@ -107,23 +116,65 @@ def find_or_create(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, str]:
     return owners
 
 
-def open_leads(batch: Batch, places: Collection[Key]) -> tuple[dict[Key, str], set[Key]]:
+def leads_of(batch: Batch, places: Collection[Key]) -> tuple[dict[Key, str], set[Key], set[Key]]:
     """
-    Lock the open leads of people, and take them into hand: `{(person, journey name): lead}`.
+    Lock the leads that arrivals of people belong to, and take them into hand: `{(person, journey name): lead}`.
 
-    Also returns the places whose lead this transaction must leave alone (see `Batch.load`).
+    That is the open one; where there is none, the latest, if it was told no and may be looked at again. Also returns
+    the places whose lead this transaction must leave alone (see `Batch.load`), and those whose lead follows a version
+    that this code cannot read.
     """
-    people = {person for person, _ in places if "created_here" not in batch.people[person]}
-    if not people:
-        return {}, set()
-    found = batch.connection.execute(_OPEN_LEADS, {"ids": uuid_array(sorted(people))})
-    leads = {(row.person_id, row.journey_name): row.id for row in found}
-    leads = {place: lead for place, lead in leads.items() if place in places}
+    places = {place for place in places if "created_here" not in batch.people[place[0]]}
+    if not places:
+        return {}, set(), set()
+    people = sorted({person for person, _ in places})
+    found = batch.connection.execute(_OPEN_LEADS, {"ids": uuid_array(people)}).all()
+    leads, unread = _readable(batch, [row for row in found if (row.person_id, row.journey_name) in places])
+    closed, unread_closed = _turned_down(batch, places - leads.keys() - unread)
+    leads |= closed
     younger = set(batch.load(leads.values())) if leads else set()
     return (
         {place: lead for place, lead in leads.items() if lead not in younger},
         {place for place, lead in leads.items() if lead in younger},
+        unread | unread_closed,
     )
+
+
+def _readable(batch: Batch, found: Iterable[Row[Any]]) -> tuple[dict[Key, str], set[Key]]:
+    """Return the leads by place, and the places whose lead follows a version that this code cannot read."""
+    leads: dict[Key, str] = {}
+    unread: set[Key] = set()
+    for row in found:
+        place = (row.person_id, row.journey_name)
+        if batch.book.readable(batch.connection, row.journey):
+            leads[place] = row.id
+        else:
+            unread.add(place)
+    return leads, unread
+
+
+def _turned_down(batch: Batch, places: set[Key]) -> tuple[dict[Key, str], set[Key]]:
+    """
+    Lock the latest leads of people without an open one, and return those that were told no, as `_readable` does.
+
+    One that was opened again a moment ago counts too: it is the open one now.
+    """
+    if not places:
+        return {}, set()
+    people = sorted({person for person, _ in places})
+    found = batch.connection.execute(_LATEST_LEADS, {"ids": uuid_array(people)})
+    latest = [row.id for row in found if (row.person_id, row.journey_name) in places]
+    if not latest:
+        return {}, set()
+    locked = batch.connection.execute(_LOCK_LEADS, {"ids": uuid_array(latest)}).all()
+    leads, unread = _readable(batch, locked)
+    for row in locked:
+        place = (row.person_id, row.journey_name)
+        if place in leads and not row.open:
+            journey = batch.book.version(batch.connection, row.journey)
+            if not lifecycle.turns_down(journey, row.state):
+                del leads[place]
+    return leads, unread
 
 
 def company_facts(person: dict[str, Any]) -> dict[str, Any]:
@@ -260,11 +311,11 @@ def _meet(batch: Batch, person_id: str, draft: Draft, companies: dict[str, dict[
 
 
 def _grown(person: dict[str, Any], draft: Draft) -> dict[str, Any]:
-    """Return the collections that a draft adds something to."""
+    """Return the collections that a draft adds something to; a question that is answered anew has the new answer."""
     merged = {
         "interests": list(dict.fromkeys([*person["interests"], *draft.interests])),
-        "preferences": draft.preferences | person["preferences"],
-        "custom": draft.custom | person["custom"],
+        "preferences": person["preferences"] | draft.preferences,
+        "custom": person["custom"] | draft.custom,
     }
     return {name: value for name, value in merged.items() if value != person[name]}
 

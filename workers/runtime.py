@@ -13,11 +13,15 @@ Nothing here raises to the broker: a hint may be lost or doubled at any time, th
 sweeper hints again whatever is left. A batch that fails is split until the bad one stands alone in `dead_letter`. A row
 that was still due after `patience` may be one that kills its worker: that it is tried is committed first, from
 the second time on it is tried alone, and when its workers keep ending with it, it is set aside too.
+
+What follows a journey version that this code cannot read waits: it stays due for workers that know better, no attempt
+is counted, and the others in its batch go on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 import traceback
 from collections import defaultdict
 from dataclasses import dataclass
@@ -37,9 +41,10 @@ from schema.store.engine import is_transient
 from schema.store.ids import new_id, uuid_array
 from schema.store.journeys import JourneyBook
 from workers.batch import Batch
+from workers.models import ModelBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine, RowMapping, TextClause
 
@@ -51,8 +56,11 @@ MAX_ATTEMPTS: Final = 3
 """How often a row that stands alone may fail before it is set aside."""
 _ROUNDS: Final = 5
 """Full batches that one hint leads to, one after the other; then another hint, so that a worker can be stopped."""
+_LATER_S: Final = 5.0
+"""How long an arrival is left alone whose lead follows a version that this code cannot read."""
 MAX_DEATHS: Final = 4
 """How often a worker may end with a row in hand, each time but the first with nothing else, before it is set aside."""
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Hinter(Protocol):
@@ -97,6 +105,7 @@ class Runtime:
         chain: bool = True,
         batch_size: int = 400,
         patience: timedelta = timedelta(seconds=6),
+        book: JourneyBook | None = None,
     ) -> None:
         self.engine = engine
         self._hints = hints
@@ -104,7 +113,9 @@ class Runtime:
         self._chain = chain
         self._batch_size = batch_size
         self._patience = patience
-        self._book = JourneyBook()
+        self._book = book or JourneyBook()
+        self._models = ModelBook()
+        self._later: dict[str, float] = {}
 
     def hear(self, name: str, ids: Sequence[str] = (), *, now: datetime | None = None) -> int:
         """Do what is due for the step `name`; return how many rows were taken. Never raises for a row's sake."""
@@ -156,22 +167,56 @@ class Runtime:
         """
         at = now or clock.now()
         with self.engine.begin() as connection:
-            due = _lock(connection, step, ids, self._batch_size, overdue=at - self._patience, more=more)
+            due = self._take(connection, step, ids, overdue=at - self._patience, more=more)
             reached("worker.after_lock")
             suspects = [row for row in due if row["suspect"]] if more else []
             if suspects:
                 _count_attempt(connection, step, [row["id"] for row in suspects if not row["attempts"]])
                 return due
-            batch = Batch(connection, self._book, at, step.name)
+            batch = Batch(connection, self._book, at, step.name, models=self._models)
             if due:
                 self._work(batch, step, due)
                 batch.record()
+                self._leave(connection, batch.waiting)
                 reached("worker.before_commit")
         if due:
             reached("worker.after_commit")
             self._hint_on(step, batch)
             log.info("step.done", step=step.name, taken=len(due), leads=len(batch.cases), ms=_ms_since(at, now))
         return due
+
+    def _take(
+        self, connection: Connection, step: Step, ids: Sequence[str], *, overdue: datetime = _LONG_AGO, more: bool
+    ) -> list[RowMapping]:
+        """Lock what is due for `step`, but what waits for a version that this code cannot read."""
+        if step.subject == "receipt":
+            wanted: dict[str, Any] = {"overdue": overdue, "sources": self._book.sources(connection)}
+            later = self._waiting()
+            ids = [row_id for row_id in ids if row_id not in later] if later else ids
+            return _lock(connection, step, ids, later, self._batch_size, wanted, more=more)
+        unread = set(self._book.unreadable())
+        while True:
+            wanted = {"overdue": overdue, "step": step.name, "unread": sorted(unread)}
+            due = _lock(connection, step, ids, (), self._batch_size, wanted, more=more)
+            met = {row["journey"] for row in due}
+            new = {version for version in met if not self._book.readable(connection, version)}
+            if not new:
+                return due
+            unread |= new
+
+    def _waiting(self) -> list[str]:
+        """Return the receipts to be left alone a little longer."""
+        if self._later:
+            now = time.monotonic()
+            self._later = {row_id: until for row_id, until in list(self._later.items()) if until > now}
+        return list(self._later)
+
+    def _leave(self, connection: Connection, receipts: Sequence[str]) -> None:
+        """Leave receipts due and alone for a while; that they were tried is nobody's fault."""
+        if receipts:
+            connection.execute(_NOT_TRIED, {"ids": uuid_array(receipts)})
+            until = time.monotonic() + _LATER_S
+            self._later |= dict.fromkeys(receipts, until)
 
     def _work(self, batch: Batch, step: Step, due: Sequence[RowMapping]) -> None:
         if step.subject == "receipt":
@@ -195,13 +240,15 @@ class Runtime:
                 onward[case.lead["next_step"]].append(case.id)
         if batch.postponed:
             onward[step.name] += batch.postponed
+        if batch.pools.woken:
+            onward["route"] += batch.pools.woken
         for name, ids in onward.items():
             self._hints.send(name, ids)
 
     def _peek(self, step: Step, ids: Sequence[str]) -> list[str]:
         """Return what a run that failed had taken, or what it would take now."""
         with self.engine.begin() as connection:
-            return [row["id"] for row in _lock(connection, step, ids, self._batch_size, more=True)]
+            return [row["id"] for row in self._take(connection, step, ids, more=True)]
 
     def _split(self, step: Step, ids: Sequence[str], now: datetime | None, error: Exception) -> None:
         """Run the halves of a batch that failed, down to the one that stands alone."""
@@ -260,24 +307,28 @@ class Runtime:
 _RECEIPTS_NAMED: Final = text("""
 SELECT *, due_since < :overdue AS suspect FROM receipt
 WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL
+  AND (CAST(:sources AS text[]) IS NULL OR source = ANY(CAST(:sources AS text[])))
 ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _RECEIPTS_DUE: Final = text("""
 SELECT *, due_since < :overdue AS suspect FROM receipt
 WHERE due_since IS NOT NULL AND id <> ALL(CAST(:ids AS uuid[]))
+  AND (CAST(:sources AS text[]) IS NULL OR source = ANY(CAST(:sources AS text[])))
 ORDER BY due_since LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _LEADS_NAMED: Final = text("""
-SELECT id, attempts, due_since < :overdue AS suspect FROM lead
+SELECT id, attempts, due_since < :overdue AS suspect, journey FROM lead
 WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL AND next_step = :step
+  AND journey <> ALL(CAST(:unread AS text[]))
 ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 # Looks at a bounded number of due leads: those of one step have no index of their own, because every step updates it.
 _LEADS_DUE: Final = text("""
-SELECT id, attempts, due_since < :overdue AS suspect FROM lead
+SELECT id, attempts, due_since < :overdue AS suspect, journey FROM lead
 WHERE id = ANY(ARRAY(
     SELECT id FROM (
-        SELECT id, next_step FROM lead WHERE due_since IS NOT NULL ORDER BY due_since LIMIT 10000
+        SELECT id, next_step FROM lead WHERE due_since IS NOT NULL AND journey <> ALL(CAST(:unread AS text[]))
+        ORDER BY due_since LIMIT 10000
     ) AS due
     WHERE next_step = :step AND id <> ALL(CAST(:ids AS uuid[])) LIMIT 4 * :limit
 )) AND due_since IS NOT NULL AND next_step = :step
@@ -293,29 +344,29 @@ _RELEASE: Final = {
     "receipt": text("UPDATE receipt SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
     "lead": text("UPDATE lead SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
 }
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_NOT_TRIED: Final = text("UPDATE receipt SET attempts = 0 WHERE id = ANY(CAST(:ids AS uuid[])) AND attempts > 0")
 
 
 def _lock(
     connection: Connection,
     step: Step,
     ids: Sequence[str],
+    later: Sequence[str],
     limit: int,
+    wanted: Mapping[str, object],
     *,
-    overdue: datetime = _LONG_AGO,
     more: bool,
 ) -> list[RowMapping]:
     """Lock the rows due for `step`: those named, then the oldest; never wait for one that another worker has."""
-    parameters: dict[str, Any] = {"overdue": overdue, "step": step.name}
-    if step.subject == "receipt":
-        del parameters["step"]
 
     def locked(statement: TextClause, ids: Sequence[str], limit: int) -> list[RowMapping]:
-        return list(connection.execute(statement, parameters | {"ids": uuid_array(ids), "limit": limit}).mappings())
+        given = {**wanted, "ids": uuid_array(ids), "limit": limit}
+        return list(connection.execute(statement, given).mappings())
 
     found = locked(_NAMED[step.subject], ids, limit) if ids else []
     if more and len(found) < limit:
-        found += locked(_DUE[step.subject], [row["id"] for row in found], limit - len(found))
+        left = [*(row["id"] for row in found), *later]
+        found += locked(_DUE[step.subject], left, limit - len(found))
     return found
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,9 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from schema import messages
 from schema.store import clock
-from workers.runtime import STEPS
+from schema.store.journeys import JourneyBook
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _WOKEN_AT_ONCE: Final = 1_000
+_ENOUGH_DUE: Final = 5_000
+"""Due leads with which no more are woken than a portion for each sweep: what is there already comes first."""
 _LOOKED_AT: Final = 10_000
 """How many of the oldest due leads are looked at for their steps."""
 _REMOVED_AT_ONCE: Final = 5_000
@@ -42,20 +46,34 @@ _REMOVE_EVERY_S: Final = 60.0
 
 _RECEIPTS_DUE: Final = text("SELECT EXISTS (SELECT FROM receipt WHERE due_since < :before)")
 _STEPS_DUE: Final = text("""
-SELECT DISTINCT next_step FROM (
-    SELECT next_step FROM lead WHERE due_since < :before ORDER BY due_since LIMIT :most
+SELECT DISTINCT next_step, journey FROM (
+    SELECT next_step, journey FROM lead WHERE due_since < :before AND journey <> ALL(CAST(:unread AS text[]))
+    ORDER BY due_since LIMIT :most
 ) AS oldest
 """)
-# The earliest step whose wait is over; those after it run anyway.
+# The earliest step whose wait is over; those after it run anyway. Where none is over (a wait was taken back in the
+# meantime), the lead goes on waiting for what is left.
 _WAKE: Final = text("""
-UPDATE lead SET due_since = :now, wake_at = NULL, next_step = (
-    SELECT step FROM jsonb_each_text(lead.waits) AS wait(step, at)
-    WHERE CAST(at AS timestamptz) <= :now ORDER BY array_position(CAST(:steps AS text[]), step) LIMIT 1
-)
-WHERE id = ANY(ARRAY(
-    SELECT id FROM lead WHERE wake_at <= :now AND due_since IS NULL
+WITH over AS (
+    SELECT id, (
+        SELECT step FROM jsonb_each_text(waits) AS wait(step, at)
+        WHERE CAST(at AS timestamptz) <= :now ORDER BY array_position(CAST(:steps AS text[]), step) LIMIT 1
+    ) AS step, (
+        SELECT min(CAST(at AS timestamptz)) FROM jsonb_each_text(waits) AS wait(step, at)
+        WHERE CAST(at AS timestamptz) > :now
+    ) AS later
+    FROM lead WHERE wake_at <= :now AND due_since IS NULL
     ORDER BY wake_at LIMIT :most FOR UPDATE SKIP LOCKED
-)) RETURNING next_step
+)
+UPDATE lead SET
+    due_since = CASE WHEN over.step IS NOT NULL THEN CAST(:now AS timestamptz) END,
+    next_step = over.step,
+    wake_at = CASE WHEN over.step IS NULL THEN over.later END
+FROM over WHERE lead.id = over.id
+RETURNING over.step
+""")
+_DUE: Final = text("""
+SELECT count(*) FROM (SELECT FROM lead WHERE due_since IS NOT NULL LIMIT :most) AS due
 """)
 _REMOVE: Final = text("""
 DELETE FROM submission WHERE ctid = ANY(ARRAY(
@@ -67,11 +85,22 @@ DELETE FROM submission WHERE ctid = ANY(ARRAY(
 class Sweeper:
     """Sweeps for one process; ticks that come faster than `sweep_every_s`, as after an outage, are one."""
 
-    def __init__(self, engine: Engine, hints: Hinter, settings: Settings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        hints: Hinter,
+        settings: Settings,
+        *,
+        portion: int = _WOKEN_AT_ONCE,
+        enough: int = _ENOUGH_DUE,
+    ) -> None:
         self._engine = engine
         self._hints = hints
         self._every_s = settings.sweep_every_s
         self._after = timedelta(seconds=settings.sweep_after_s)
+        self._book = JourneyBook()
+        self._portion = portion
+        self._enough = enough
         self._once = threading.Lock()
         self._swept_at = float("-inf")
         self._remove_at = 0.0
@@ -97,34 +126,57 @@ class Sweeper:
 
         Returns the names of the steps that were hinted at.
         """
-        woken: set[str] = set()
-        while found := wake(self._engine, now):
-            woken |= found
+        woken = self._wake(now)
         with self._engine.begin() as connection:
-            late = owing(connection, now - self._after)
-        steps = [step for step in STEPS if step in woken or step in late]
+            late = owing(connection, now - self._after, self._book)
+        steps = [step for step in messages.STEPS if step in woken or step in late]
         for step in steps:
             self._hints.send(step, ())
         if steps:
             log.info("sweep.found", steps=steps)
         return steps
 
+    def _wake(self, now: datetime) -> set[str]:
+        """Wake one portion, and more while few leads are due; a multitude is woken as fast as it is worked off."""
+        steps: set[str] = set()
+        while True:
+            found = wake(self._engine, now, most=self._portion)
+            steps |= {step for step in found if step}
+            if found.total() < self._portion:
+                return steps
+            with self._engine.begin() as connection:
+                if connection.execute(_DUE, {"most": self._enough}).scalar_one() >= self._enough:
+                    return steps
 
-def wake(engine: Engine, now: datetime) -> set[str]:
+
+def wake(engine: Engine, now: datetime, *, most: int = _WOKEN_AT_ONCE) -> Counter[str | None]:
     """
-    Make a portion of the leads due whose waits are over; return the steps they are due for, none when there were none.
+    Make at most `most` of the leads due whose waits are over, those first that waited longest.
 
-    A lead in the hands of a worker is left alone: when that one settles it, its waits are looked at anew.
+    Returns for each step how many are due for it now; None stands for those that had nothing to wait for any more. A
+    lead in the hands of a worker is left alone: when that one settles it, its waits are looked at anew.
     """
     with engine.begin() as connection:
-        steps = connection.execute(_WAKE, {"now": now, "most": _WOKEN_AT_ONCE, "steps": list(STEPS)}).scalars()
-        return set(steps)
+        steps = connection.execute(_WAKE, {"now": now, "most": most, "steps": list(messages.STEPS)}).scalars()
+        return Counter(steps)
 
 
-def owing(connection: Connection, before: datetime) -> list[str]:
-    """Return the steps that rows have been waiting for since before a moment, as far as the oldest show."""
-    first = ["identify"] if connection.execute(_RECEIPTS_DUE, {"before": before}).scalar_one() else []
-    return first + sorted(connection.execute(_STEPS_DUE, {"before": before, "most": _LOOKED_AT}).scalars())
+def owing(connection: Connection, before: datetime, book: JourneyBook, *, most: int = _LOOKED_AT) -> list[str]:
+    """
+    Return the steps that rows have been waiting for since before a moment, as far as the `most` oldest show.
+
+    Leads of a version that this code cannot read may be old and many: those behind them are looked at too.
+    """
+    steps = {"identify"} if connection.execute(_RECEIPTS_DUE, {"before": before}).scalar_one() else set()
+    unread: set[str] = set()
+    while True:
+        wanted = {"before": before, "most": most, "unread": sorted(unread)}
+        found = connection.execute(_STEPS_DUE, wanted).all()
+        steps |= {row.next_step for row in found}
+        new = {version for version in {row.journey for row in found} if not book.readable(connection, version)}
+        if not new:
+            return sorted(steps)
+        unread |= new
 
 
 def remove_expired(engine: Engine, now: datetime) -> int:

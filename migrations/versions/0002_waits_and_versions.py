@@ -59,6 +59,14 @@ COMMENT ON COLUMN absence.person IS 'the short name that journeys use';
 COMMENT ON COLUMN absence.until_at IS 'null: until they are back';
 COMMENT ON COLUMN absence.created_by IS 'the key that asked';
 
+CREATE TABLE assignment (
+    person TEXT NOT NULL,
+    at timestamptz NOT NULL,
+    lead_id UUID NOT NULL,
+    CONSTRAINT pk_assignment PRIMARY KEY (person, at, lead_id)
+);
+COMMENT ON COLUMN assignment.person IS 'the short name that journeys use';
+
 CREATE TABLE prediction_model (
     version TEXT NOT NULL,
     journey_name TEXT NOT NULL,
@@ -83,11 +91,13 @@ CREATE TABLE journey_activation (
     version TEXT NOT NULL,
     activated_at timestamptz NOT NULL,
     actor TEXT NOT NULL,
+    returns_to BIGINT,
     CONSTRAINT pk_journey_activation PRIMARY KEY (number),
     CONSTRAINT fk_journey_activation_version FOREIGN KEY(version) REFERENCES journey (version)
 );
 CREATE INDEX ix_journey_activation_name ON journey_activation (name, number);
 COMMENT ON COLUMN journey_activation.actor IS 'the command line, or the key that asked';
+COMMENT ON COLUMN journey_activation.returns_to IS 'of a rollback: the activation whose version it goes back to';
 INSERT INTO journey_activation (name, version, activated_at, actor)
 SELECT name, version, activated_at, 'command line' FROM journey_active ORDER BY activated_at;
 """
@@ -102,6 +112,8 @@ INDEXES = (
     "ix_lead_waiting ON lead (journey_name, pool, waiting_since) WHERE waiting_since IS NOT NULL",
     "ix_lead_wake ON lead (wake_at) WHERE wake_at IS NOT NULL",
     "ix_lead_journey ON lead (journey, id) WHERE open",
+    "ix_lead_overdue ON lead (id) WHERE overdue",
+    "ix_touchpoint_recorded ON touchpoint USING brin (recorded_at) WITH (pages_per_range=32, autosummarize=on)",
 )
 
 
@@ -114,7 +126,7 @@ def upgrade() -> None:
 
 
 BACK = """
-DROP TABLE absence, prediction_active, prediction_model, journey_activation;
+DROP TABLE absence, assignment, prediction_active, prediction_model, journey_activation;
 ALTER TABLE pool DROP COLUMN credit;
 ALTER TABLE lead
     DROP CONSTRAINT ck_lead_waits_in_a_pool,
@@ -128,7 +140,7 @@ ALTER TABLE lead
     DROP COLUMN waiting_since,
     DROP COLUMN waits,
     DROP COLUMN wake_at;
-DROP INDEX ix_lead_open_owner, ix_lead_journey;
+DROP INDEX ix_lead_open_owner, ix_lead_journey, ix_touchpoint_recorded;
 """
 
 

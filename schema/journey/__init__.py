@@ -1,16 +1,18 @@
 """
 The journey language: one YAML file says how leads travel.
 
-`default.yaml` is the journey that is shipped and the place to learn the language; `model` says what each key means,
-`expressions` what a `when` can ask, `fields` what it can ask about, `check` what is refused.
+`default.yaml` is the journey that a new installation follows and, with `solar.yaml`, the place to learn the language;
+`model` says what each key means, `expressions` what a `when` can ask, `fields` what it can ask about, `check` what is
+refused, `show` and `diff` put a journey and what changes in it into words.
 """
 
 from __future__ import annotations
 
 from schema.journey.document import Problem
 from schema.journey.expressions import Answer, Expression, ExpressionInvalid, Unknown, View
-from schema.journey.load import JourneyInvalid, default_journey, default_text, load
+from schema.journey.load import JourneyInvalid, default_journey, default_text, load, load_stored, review, shipped
 from schema.journey.model import Journey, Source
+from schema.journey.published import json_schema
 
 __all__ = [
     "Answer",
@@ -24,5 +26,9 @@ __all__ = [
     "View",
     "default_journey",
     "default_text",
+    "json_schema",
     "load",
+    "load_stored",
+    "review",
+    "shipped",
 ]

@@ -16,8 +16,6 @@ once for all of them, because building it costs more than ten evaluations.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,35 +23,11 @@ from typing import Any, Final
 
 import cel
 
-from schema.journey.fields import FIELDS, kind, nearest
 from schema.journey.plain import NotPlain, plain
+from schema.journey.question import Compare, Taking, Tree, atoms
+from schema.journey.reading import FAILURES, LONGEST, ExpressionInvalid, Reading
 
-LONGEST = 2000
-MOST_TOKENS = 500
-DEEPEST = 16
-"""Brackets inside brackets, and likewise conditions (`a ? b : c`) in one expression; the parser recurses natively."""
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<text>[rR]"[^"\n]*"|[rR]'[^'\n]*'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
-      | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
-      | (?P<name>[A-Za-z_]\w*)
-      | (?P<sign>&&|\|\||[=!<>]=|[-+*/%<>!?:.,()\[\]])
-    )""",
-    re.VERBOSE | re.ASCII,
-)
-_WORDS = {"true", "false", "null", "in"}
-_FUNCTIONS = {"has", "size", "int", "double", "string", "timestamp", "duration"}
-_TESTS = {"startsWith", "endsWith", "contains", "matches", "all", "exists", "exists_one"}
-_MACROS = {"all", "exists", "exists_one", "map", "filter"}
-_METHODS = _TESTS | _MACROS | {"size"}
-_COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
-_YES_NO = _COMPARISONS | {"&&", "||", "!", "in", "true", "false", "has"} | _TESTS
-_FAILURES = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError)
-
-
-class ExpressionInvalid(ValueError):
-    """What is wrong with an expression, in words for whoever wrote it."""
+__all__ = ["LONGEST", "Answer", "Expression", "ExpressionInvalid", "Reads", "Unknown", "View"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +62,7 @@ class View:
             known = {root: value for root, value in self.values.items() if value is not None}
             try:
                 self._context = cel.Context(known)
-            except _FAILURES:
+            except FAILURES:
                 self.values = {root: _convertible(value) for root, value in known.items()}
                 self._context = cel.Context({root: value for root, value in self.values.items() if value is not None})
         return self._context
@@ -160,7 +134,7 @@ def _convertible(value: Any) -> Any:  # noqa: ANN401 - any plain value of a lead
         return {name: inner for name, item in value.items() if (inner := _convertible(item)) is not None}
     try:
         cel.Context({"value": value})
-    except _FAILURES:
+    except FAILURES:
         return None
     return value
 
@@ -169,22 +143,34 @@ class Expression:
     """
     One compiled question.
 
-    `source` is what was written, `paths` the fields it reads. Raises `ExpressionInvalid` for a mistake. `lists` are
-    the journey's named lists; they become part of the program, so that a long list costs nothing where it is not used.
+    `source` is what was written, `paths` the fields it reads, each with the character it first stands at in `places`,
+    `tree` what it asks, taken apart. Raises `ExpressionInvalid` with every mistake. `lists` are the journey's named
+    lists; they become part of the program, so that a long list costs nothing where it is not used.
     """
 
-    __slots__ = ("_ask", "_execute", "_tested", "paths", "source")
+    __slots__ = ("_ask", "_execute", "_tested", "paths", "places", "source", "tree")
 
     def __init__(self, source: str, lists: Mapping[str, Iterable[str]] | None = None) -> None:
-        reading = _Reading(source, lists or {})
+        reading = Reading(source, lists or {})
+        program = reading.program()
         self.source: Final = source
-        self.paths: Final = tuple(dict.fromkeys(reading.paths))
+        self.places: Final[Mapping[str, int]] = reading.paths
+        self.paths: Final = tuple(reading.paths)
         self._tested = frozenset(reading.tested)
         try:
-            self._execute = cel.compile(reading.program()).execute
+            self._execute = cel.compile(program).execute
         except ValueError as error:
-            raise ExpressionInvalid(_plain_words(str(error))) from None
-        self._ask = plain(reading.program())
+            raise ExpressionInvalid(*reading.mistakes_and(str(error))) from None
+        self.tree: Final[Tree] = Taking(source, lists or {}).tree(reading.tokens)
+        reading.compare(self.tree)
+        if reading.mistakes:
+            raise ExpressionInvalid(*reading.mistakes)
+        self._ask = plain(program)
+
+    @property
+    def comparisons(self) -> tuple[Compare, ...]:
+        """The comparisons of a field (or its size) with a text, a number or a flag that the question makes."""
+        return tuple(atom for atom in atoms(self.tree) if isinstance(atom, Compare))
 
     def evaluate(self, view: View) -> Answer:
         """True, False or `Unknown`; never an exception."""
@@ -203,7 +189,7 @@ class Expression:
         """What CEL answers; None for an error."""
         try:
             return self._execute(view.context)
-        except _FAILURES:
+        except FAILURES:
             return None
 
     def __repr__(self) -> str:
@@ -214,179 +200,3 @@ class Expression:
 
     def __hash__(self) -> int:
         return hash(self.source)
-
-
-def _plain_words(error: str) -> str:
-    """The parser's first complaint, without its drawing and its grammar."""
-    found = re.search(r"<input>:\d+:(\d+): (?:Syntax error: )?(.*)", error)
-    if not found:
-        return "this cannot be read as an expression"
-    complaint = found[2].partition(" expecting ")[0].replace("'<EOF>'", "the end")
-    return f"this cannot be read as an expression, at character {found[1]}: {complaint}"
-
-
-class _Reading:
-    """One walk over the words of an expression: which fields, lists and functions it names, and whether it may."""
-
-    def __init__(self, source: str, lists: Mapping[str, Iterable[str]]) -> None:
-        self.source = source
-        self.lists = lists
-        self.paths: list[str] = []
-        self.tested: list[str] = []
-        self._literals: list[tuple[int, int, str]] = []
-        self._tokens = _tokens(source)
-        _refuse_depth([word for _, word, _, _ in self._tokens])
-        self._bound = self._macro_variables()
-        at = 0
-        while at < len(self._tokens):
-            at = self._name(at) if self._kind(at) == "name" else self._other(at)
-        self._refuse_statements()
-
-    def program(self) -> str:
-        """The source with the named lists written out."""
-        text, end = [], 0
-        for start, stop, literal in self._literals:
-            text += [self.source[end:start], literal]
-            end = stop
-        return "".join([*text, self.source[end:]])
-
-    def _kind(self, at: int) -> str:
-        return self._tokens[at][0] if 0 <= at < len(self._tokens) else ""
-
-    def _word(self, at: int) -> str:
-        return self._tokens[at][1] if 0 <= at < len(self._tokens) else ""
-
-    def _macro_variables(self) -> set[str]:
-        """Names bound by `list.exists(name, …)`. Refuses a macro inside a macro: that is where work multiplies."""
-        bound: set[str] = set()
-        open_macros: list[bool] = []
-        for at, (_, word, _, _) in enumerate(self._tokens):
-            if word == "(":
-                macro = self._word(at - 1) in _MACROS and self._word(at - 2) == "."
-                if macro and any(open_macros):
-                    raise ExpressionInvalid(f"{self._word(at - 1)}() stands inside another one; one level is allowed")
-                if macro:
-                    bound.add(self._word(at + 1))
-                open_macros.append(macro)
-            elif word == ")" and open_macros:
-                open_macros.pop()
-        if clash := bound & {name.partition(".")[0] for name in FIELDS}:
-            raise ExpressionInvalid(f"{min(clash)!r} is the name of a field; give the variable another name")
-        return bound
-
-    def _name(self, at: int) -> int:
-        """A name that starts something: a word of the language, a function, a macro's variable, a list, a field."""
-        name = self._word(at)
-        if name in _WORDS:
-            return at + 1
-        if self._word(at + 1) == "(":
-            self._known_function(name, _FUNCTIONS)
-            if name == "has":
-                self._has(at + 2)
-            return at + 2
-        end = at + 1
-        while self._word(end) == "." and self._kind(end + 1) == "name" and self._word(end + 2) != "(":
-            end += 2
-        if name in self._bound:
-            return end
-        path = "".join(self._word(part) for part in range(at, end))
-        if name == "lists":
-            self._list(path, at, end)
-        else:
-            self._field(path, at, end)
-        return end
-
-    def _other(self, at: int) -> int:
-        """A sign or a literal; after a dot that follows a value, a method."""
-        if self._word(at) == "." and self._kind(at + 1) == "name":
-            self._known_function(self._word(at + 1), _METHODS)
-            if self._word(at + 1) == "matches":
-                self._pattern(at + 3)
-            return at + 2
-        return at + 1
-
-    def _known_function(self, name: str, known: set[str]) -> None:
-        if name not in known:
-            raise ExpressionInvalid(f"there is no function {name}(){nearest(name, sorted(_FUNCTIONS | _METHODS))}")
-
-    def _has(self, at: int) -> None:
-        end = at
-        while self._word(end) not in {")", ""}:
-            end += 1
-        path = "".join(self._word(part) for part in range(at, end))
-        if "." not in path or (kind(path) is None and path.partition(".")[0] not in self._bound):
-            raise ExpressionInvalid(f"has() asks for a field, as in has(person.email); {path or 'nothing'} is none")
-        self.tested.append(path)
-
-    def _pattern(self, at: int) -> None:
-        """A regular expression is written here, so that a wrong one is found here."""
-        if self._kind(at) != "text":
-            raise ExpressionInvalid("matches() takes a pattern in quotes")
-        try:
-            cel.compile(f"''.matches({self._word(at)})").execute()
-        except _FAILURES:
-            raise ExpressionInvalid(f"{self._word(at)} is not a regular expression") from None
-
-    def _list(self, path: str, at: int, end: int) -> None:
-        name = path.removeprefix("lists.")
-        if name not in self.lists:
-            raise ExpressionInvalid(
-                f"there is no list {path}{nearest(path, [f'lists.{known}' for known in self.lists])}"
-            )
-        literal = json.dumps(list(self.lists[name]), ensure_ascii=False)
-        self._literals.append((self._tokens[at][2], self._tokens[end - 1][3], literal))
-
-    def _field(self, path: str, at: int, end: int) -> None:
-        known = kind(path)
-        if known is None:
-            starts = "; fields start with person., company., lead., score., qualification. or touchpoint."
-            raise ExpressionInvalid(f"{path} is not a field{nearest(path, list(FIELDS)) or starts}")
-        if self._word(end) == "[" and self._kind(end + 1) != "number":
-            raise ExpressionInvalid(f"write a name with a dot: {path}.name")
-        self._comparable(path, known, self._word(end), self._kind(end + 1))
-        if self._word(at - 1) in _COMPARISONS:
-            self._comparable(path, known, self._word(at - 1), self._kind(at - 2))
-        self.paths.append(path)
-
-    def _comparable(self, path: str, known: str, sign: str, literal: str) -> None:
-        """Text compared with a number is never true; say so now."""
-        if sign in _COMPARISONS and (known, literal) in {("number", "text"), ("text", "number")}:
-            hint = "write it without quotes" if known == "number" else "write it in quotes"
-            raise ExpressionInvalid(f"{path} is {'a number' if known == 'number' else 'text'}; {hint}")
-
-    def _refuse_statements(self) -> None:
-        """A question has a comparison, a test or a flag somewhere; `company.name` alone has none."""
-        if any(word in _YES_NO for _, word, _, _ in self._tokens):
-            return
-        if not any(kind(path) in {"flag", "any"} for path in self.paths):
-            raise ExpressionInvalid(
-                "this is not a yes/no question; compare it with something, as in company.employees >= 50"
-            )
-
-
-def _tokens(source: str) -> list[tuple[str, str, int, int]]:
-    """Kind, word, start and end of each token. Raises `ExpressionInvalid` for what is no part of the language."""
-    if len(source) > LONGEST:
-        raise ExpressionInvalid(f"longer than {LONGEST} characters")
-    tokens, at, end = [], 0, len(source.rstrip())
-    while at < end:
-        found = _TOKEN.match(source, at)
-        if not found or not found.lastgroup:
-            raise ExpressionInvalid(f"{source[at:].lstrip()[:1]!r} at character {at + 1} is no part of an expression")
-        tokens.append((found.lastgroup, found[found.lastgroup], found.start(found.lastgroup), found.end()))
-        at = found.end()
-    if not tokens or len(tokens) > MOST_TOKENS:
-        raise ExpressionInvalid(f"more than {MOST_TOKENS} words and signs" if tokens else "the expression is empty")
-    return tokens
-
-
-def _refuse_depth(words: list[str]) -> None:
-    """Every level takes native stack, which a thread has little of; no rule of a business needs many."""
-    depth = deepest = 0
-    for word in words:
-        depth += (word in {"(", "["}) - (word in {")", "]"})
-        deepest = max(deepest, depth)
-    if deepest > DEEPEST or words.count("?") > DEEPEST:
-        raise ExpressionInvalid(f"more than {DEEPEST} brackets or conditions inside one another")
-    if any(words[at] == words[at + 1] and words[at] in {"!", "-"} for at in range(len(words) - 1)):
-        raise ExpressionInvalid("one ! or - is enough")

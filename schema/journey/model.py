@@ -11,7 +11,7 @@ import zoneinfo
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
@@ -30,11 +30,14 @@ from pydantic import (
     model_validator,
 )
 
-from schema.journey.expressions import Expression, Reads
+from schema.journey.expressions import LONGEST, Expression, Reads
 from schema.journey.fields import nearest
+from schema.journey.question import LIMIT, atoms, edges
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+DAYS = rf"^{_DAY}(-{_DAY})?$"
+"""A day or several from one to another: `mon`, `mon-fri`."""
 _SPAN = r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)"
 KPIS = {
     "arrivals": "how many came in",
@@ -51,14 +54,30 @@ KPIS = {
     "renewal_rate": "renewed, of all that could have been",
 }
 """The KPIs that a state or transition can be measured by, each with its meaning."""
+_QUESTIONS = ("company.employees >= 50", 'person.country in ["DE", "AT"]', "has(person.phone)", "score.total >= 45")
 
 
 def duration(value: object) -> timedelta:
     """`30d`, `24h`, `15m`, `90s` or `2w` as a timedelta. Raises ValueError for anything else, and for zero."""
     found = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", value) if isinstance(value, str) else None
     if not found:
-        raise ValueError("write a number and a unit: 15m, 2h, 24h, 30d")
+        raise ValueError(f"write a number and a unit: {_meant(str(value)) or '15m, 2h, 24h, 30d'}")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _meant(value: str) -> str:
+    """What somebody meant who wrote `30`, `30 days` or `0d`; empty where that cannot be told."""
+    found = re.fullmatch(r"0*([0-9]{1,6}) *([a-zA-Z]*)", value.strip())
+    if not found:
+        return ""
+    number, unit = int(found[1] or 0), found[2].lower()[:1]
+    if not number:
+        return "1 or more; for no time at all leave it out"
+    if found[2].lower().startswith("mo"):
+        number, unit = number * 30, "d"
+    elif unit == "y":
+        number, unit = number * 365, "d"
+    return f"{number}{unit}" if unit in _UNITS else "" if unit else f"{number}d, {number}h or {number}m"
 
 
 def _expression(value: object, info: ValidationInfo) -> Expression:
@@ -68,9 +87,17 @@ def _expression(value: object, info: ValidationInfo) -> Expression:
     return Expression(value, (info.context or {}).get("lists"))
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Reading them takes ten milliseconds."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def _zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
-        raise ValueError("there is no such time zone; write it as in Europe/Berlin")
+    if name not in _zones():
+        raise ValueError(
+            f"there is no such time zone{nearest(name, sorted(_zones())) or '; write it as in Europe/Berlin'}"
+        )
     return name
 
 
@@ -117,12 +144,24 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Zone = Annotated[str, AfterValidator(_zone)]
-Duration = Annotated[timedelta, PlainValidator(duration), WithJsonSchema({"type": "string"})]
-Question = Annotated[Expression, PlainValidator(_expression), WithJsonSchema({"type": "string"})]
+Duration = Annotated[
+    timedelta,
+    PlainValidator(duration),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,5}[smhdw]$", "examples": ["15m", "2h", "24h", "30d"]}),
+]
+Question = Annotated[
+    Expression,
+    PlainValidator(_expression),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST, "examples": list(_QUESTIONS)}),
+]
 Points = Annotated[StrictInt, Field(ge=-100, le=100)]
 Threshold = Annotated[StrictInt, Field(ge=0, le=100)]
 Holiday = Annotated[str, AfterValidator(_holiday)]
-Kpi = Annotated[str, AfterValidator(_kpi)]
+Kpi = Annotated[
+    str,
+    AfterValidator(_kpi),
+    WithJsonSchema({"oneOf": [{"const": name, "description": meaning} for name, meaning in KPIS.items()]}),
+]
 
 
 class Part(BaseModel):
@@ -141,11 +180,11 @@ class Calendar(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[
-        Annotated[str, StringConstraints(pattern=rf"^{_DAY}(-{_DAY})?$")],
+        Annotated[str, StringConstraints(pattern=DAYS)],
         Annotated[str, StringConstraints(pattern=rf"^{_SPAN}(, ?{_SPAN})*$")],
     ]
     tz: Zone = "UTC"
-    holidays: Annotated[tuple[Holiday, ...], BeforeValidator(_in_a_list)] = ()
+    holidays: Annotated[tuple[Holiday, ...], BeforeValidator(_in_a_list, Holiday | tuple[Holiday, ...])] = ()
 
 
 class Capacity(Part):
@@ -272,6 +311,11 @@ class FitRule(Part):
     label: Text | None = None
     group: Code | None = None
 
+    @property
+    def name(self) -> str:
+        """What the rule is called where its points are told."""
+        return self.label or self.when.source
+
 
 class TouchPoints(Part):
     """
@@ -298,7 +342,7 @@ class Engagement(Part):
 
     half_life: Duration = timedelta(days=30)
     cap: Annotated[StrictInt, Field(ge=0, le=100)] = 100
-    on: dict[TouchKind, Annotated[TouchPoints, BeforeValidator(_in_points)]] = {}
+    on: dict[TouchKind, Annotated[TouchPoints, BeforeValidator(_in_points, Points | TouchPoints)]] = {}
 
 
 class Group(Part):
@@ -342,6 +386,14 @@ class ScoreRules(Part):
     def grade(self, total: int) -> str:
         """The first grade that `total` reaches; empty when it reaches none."""
         return next((grade for grade, least in self.grades.items() if total >= least), "")
+
+    def cell(self, fit: int, engagement: int) -> str:
+        """The first of each that is reached, as in `A1`; empty without a grid, or where one of them reaches none."""
+        if self.grid is None:
+            return ""
+        column = next((letter for letter, least in self.grid.fit.items() if fit >= least), "")
+        row = next((number for number, least in self.grid.engagement.items() if engagement >= least), "")
+        return column + row if column and row else ""
 
 
 class Pool(Worked):
@@ -421,7 +473,7 @@ class Transition(Part):
     trigger: Literal["automatic", "manual", "requalify"] = Field(
         default_factory=lambda known: "automatic" if known.get("when") or known.get("after") else "manual"
     )
-    reason: Annotated[tuple[Code, ...], BeforeValidator(_in_a_list)] = ()
+    reason: Annotated[tuple[Code, ...], BeforeValidator(_in_a_list, Code | tuple[Code, ...])] = ()
     kpis: tuple[Kpi, ...] = ()
 
     @model_validator(mode="after")
@@ -458,7 +510,7 @@ class Journey(Part):
     sources: dict[Name, Source] = _USUAL_SOURCES
     steps: Annotated[tuple[Code, ...], Field(min_length=1)] = ("qualify", "score", "route", "advance")
     qualify: tuple[Criterion, ...] = ()
-    requalify: dict[Code, Annotated[Again, BeforeValidator(_again)]] = {}
+    requalify: dict[Code, Annotated[Again, BeforeValidator(_again, Literal["never", "news"] | Duration | Again)]] = {}
     score: ScoreRules = ScoreRules()
     route: Route
     lifecycle: Annotated[dict[Code, State], Field(min_length=1)]
@@ -522,3 +574,24 @@ class Journey(Part):
     def reads(self) -> Reads:
         """The fields that the expressions of this journey look at."""
         return Reads(path for expression in self.expressions() for path in expression.paths)
+
+    @cached_property
+    def score_thresholds(self) -> dict[str, frozenset[int]]:
+        """
+        For `total`, `fit` and `engagement` the points from which on an expression answers otherwise than below.
+
+        `score.total > 44` and `score.total >= 45` both give 45. Where points are part of a calculation, all count.
+        """
+        asked = [atom for expression in self.expressions() for atom in atoms(expression.tree)]
+        return {
+            name: frozenset(edge for atom in asked for edge in edges(atom, f"score.{name}") if 0 < edge <= LIMIT)
+            for name in ("total", "fit", "engagement")
+        }
+
+    @cached_property
+    def score_steps(self) -> dict[str, tuple[int, ...]]:
+        """Of `total` and `engagement` the points from which on the grade, the cell or an answer is another one."""
+        steps = {name: set(self.score_thresholds[name]) for name in ("total", "engagement")}
+        steps["total"] |= {*self.score.grades.values()}
+        steps["engagement"] |= {*self.score.grid.engagement.values()} if self.score.grid else set()
+        return {name: tuple(sorted(found - {0})) for name, found in steps.items()}

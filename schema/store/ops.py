@@ -17,6 +17,7 @@ from schema import tables
 from schema.messages import QUEUES
 from schema.store import rows
 from schema.store.ids import is_id
+from schema.store.journeys import JourneyBook
 from schema.tables.receipt import STATUSES
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ _TAKEN: Final = """
 _DUE: Final = text(f"""
 {_RUNNING}
 SELECT name, count(*) FILTER (WHERE NOT taken) AS waiting, count(*) FILTER (WHERE taken) AS in_work,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(due_since)), 0)::float AS oldest_s
+       COALESCE(EXTRACT(EPOCH FROM now() - min(due_since)), 0)::float AS oldest_s,
+       array_remove(array_agg(DISTINCT journey), NULL) AS journeys
 FROM (
-    SELECT 'identify' AS name, due_since, {_TAKEN}
+    SELECT 'identify' AS name, due_since, {_TAKEN}, NULL AS journey
     FROM receipt WHERE due_since IS NOT NULL
   UNION ALL
-    SELECT next_step, due_since, {_TAKEN}
+    SELECT next_step, due_since, {_TAKEN}, journey
     FROM lead WHERE due_since IS NOT NULL
 ) AS due GROUP BY name
 """)  # noqa: S608 - our own text
@@ -128,14 +130,21 @@ def queues(connection: Connection) -> list[dict[str, Any]]:
     """
     Return every queue: rows `waiting`, rows `in_work` at this moment, age of the oldest of both in seconds, `dead`.
 
-    `dead` are open dead letters of the step.
+    `dead` are open dead letters of the step. `unreadable` are the journey versions that rows wait for because this
+    code cannot read them; `identify` waits for active ones.
     """
     due: dict[str, Mapping[str, Any]] = {row.name: row._asdict() for row in connection.execute(_DUE)}
     dead = {row.name: row.dead for row in connection.execute(_DEAD)}
-    return [_queue(name, due.get(name, _EMPTY), dead.get(name, 0)) for name in QUEUES]
+    found = [_queue(name, due.get(name, _EMPTY), dead.get(name, 0)) for name in QUEUES]
+    book = JourneyBook()
+    for queue in found:
+        active = book.active_versions(connection) if queue["name"] == "identify" and queue["name"] in due else []
+        followed = [*due.get(queue["name"], _EMPTY)["journeys"], *active]
+        queue["unreadable"] = sorted(version for version in followed if not book.readable(connection, version))
+    return found
 
 
-_EMPTY: Final[Mapping[str, Any]] = {"waiting": 0, "in_work": 0, "oldest_s": 0.0}
+_EMPTY: Final[Mapping[str, Any]] = {"waiting": 0, "in_work": 0, "oldest_s": 0.0, "journeys": ()}
 
 
 def _queue(name: str, due: Mapping[str, Any], dead: int) -> dict[str, Any]:

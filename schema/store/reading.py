@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from schema import contact
+from schema import contact, lifecycle
+from schema.store import clock
 from schema.store.ids import is_id, uuid_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, RowMapping, TextClause
 
@@ -36,17 +38,26 @@ _CONDITIONS: Final = {
     "state": "state = :state",
     "owner": "owner = :owner",
     "people": "person_id = ANY(CAST(:people AS uuid[]))",
+    "overdue": "overdue",
+    "in_time": "NOT overdue",
     "cursor": "id < CAST(:cursor AS uuid)",
 }
 _LEADS: Final = text("""
 SELECT l.id, l.state, l.open, l.next_step, l.due_since, l.journey, l.journey_name, l.source, l.channel,
-       l.score_total, l.score_fit, l.score_engagement, l.grade, l.pool, l.owner, l.qualification, l.attribution,
-       l.interests, l.message, l.created_at, l.updated_at, l.person_id,
+       l.score_total, l.score_fit, l.score_engagement, l.grade, l.score_cell, l.predicted,
+       l.pool, l.owner, l.assignment, l.waiting_since, l.qualification, l.attribution,
+       l.interests, l.message, l.created_at, l.updated_at, l.person_id, l.overdue, l.recycled,
+       COALESCE(
+           l.entered_at, (SELECT at FROM transition WHERE lead_id = l.id AND number = l.transitions), l.created_at
+       ) AS in_state_since,
        p.name, p.email, p.phone, p.country, p.language,
        COALESCE(c.name, p.company_name) AS company_name, c.domain AS company_domain,
        COALESCE(c.employees, p.company_employees) AS company_employees
 FROM lead AS l JOIN person AS p ON p.id = l.person_id LEFT JOIN company AS c ON c.id = p.company_id
 WHERE l.id = ANY(CAST(:ids AS uuid[])) ORDER BY l.id DESC
+""")
+_TRANSITIONS: Final = text("""
+SELECT from_state, to_state, at FROM transition WHERE lead_id = CAST(:id AS uuid) ORDER BY number
 """)
 _BY_KEY: Final = text("SELECT person_id FROM person_key WHERE kind = :kind AND value = :value")
 # Comparisons by bytes, as the index orders them: LIKE with a parameter could not use it.
@@ -109,6 +120,7 @@ def leads(
     state: str | None = None,
     owner: str | None = None,
     q: str | None = None,
+    overdue: bool | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> tuple[list[dict[str, Any]], str | None]:
@@ -116,10 +128,13 @@ def leads(
     Return leads, the newest first, and the cursor of the next page (None: there is none).
 
     `q` is an e-mail address or an international phone number, which find their person, or the beginning of a name.
+    `overdue` leads are in their state for longer than the journey allows.
     """
     wanted: dict[str, Any] = {"state": state, "owner": owner, "cursor": cursor}
     if q is not None and q.strip():
         wanted["people"] = uuid_array(people(connection, q))
+    if overdue is not None:
+        wanted["overdue" if overdue else "in_time"] = True
     given = {name: value for name, value in wanted.items() if value is not None}
     statement = page_statement(given)
     ids = [row.id for row in connection.execute(statement, given | {"limit": limit + 1})]
@@ -142,10 +157,20 @@ def people(connection: Connection, q: str) -> list[str]:
     return [row.person_id for row in found]
 
 
-def lead(connection: Connection, lead_id: str) -> dict[str, Any] | None:
-    """Return one lead as it is now; None if there is none."""
+def lead(connection: Connection, lead_id: str, *, now: datetime | None = None) -> dict[str, Any] | None:
+    """
+    Return one lead as it is at `now` (None: at this moment), with its time in each state; None if there is none.
+
+    `time_in_state` has for each state the lead has been in `latest_s` and `total_s` (the stay that goes on counts until
+    now) and `visits`, from its transitions.
+    """
     found = _leads(connection, [lead_id]) if is_id(lead_id) else []
-    return found[0] if found else None
+    if not found:
+        return None
+    [shown] = found
+    moves = [(row.from_state, row.to_state, row.at) for row in connection.execute(_TRANSITIONS, {"id": lead_id})]
+    stays = lifecycle.time_in_state(shown["state"], shown["created_at"], moves, now or clock.now())
+    return shown | {"time_in_state": stays}
 
 
 def timeline(
@@ -208,9 +233,13 @@ def _lead(row: RowMapping) -> dict[str, Any]:
             "fit": row["score_fit"],
             "engagement": row["score_engagement"],
             "grade": row["grade"],
+            "cell": row["score_cell"],
+            "predicted": row["predicted"],
         },
         "owner": row["owner"],
         "pool": row["pool"],
+        "assignment": assignment(row["assignment"]) if row["owner"] else None,
+        "waiting_since": row["waiting_since"],
         "person": {
             "id": row["person_id"],
             "name": row["name"],
@@ -235,4 +264,21 @@ def _lead(row: RowMapping) -> dict[str, Any]:
         "message": row["message"],
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
+        "in_state_since": row["in_state_since"],
+        "overdue": row["overdue"],
+        "recycled": row["recycled"],
+    }
+
+
+def assignment(kept: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Give an assignment the shape that is shown: what is not kept is not so."""
+    if kept is None:
+        return None
+    return {
+        "since": kept.get("since"),
+        "accept_by": kept.get("accept_by"),
+        "accepted_at": kept.get("accepted_at"),
+        "passed": kept.get("passed", []),
+        "escalated": kept.get("escalated", False),
+        "by_hand": kept.get("by_hand", False),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schema.tables.absence import absence
 from schema.tables.api_key import api_key
+from schema.tables.assignment import assignment
 from schema.tables.base import metadata
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
@@ -21,6 +22,7 @@ from schema.tables.transition import transition
 __all__ = [
     "absence",
     "api_key",
+    "assignment",
     "company",
     "consumer",
     "dead_letter",

@@ -47,6 +47,7 @@ journey_activation = Table(
     Column("version", Text, nullable=False),
     Column("activated_at", DateTime(timezone=True), nullable=False),
     Column("actor", Text, nullable=False, comment="the command line, or the key that asked"),
+    Column("returns_to", BigInteger, comment="of a rollback: the activation whose version it goes back to"),
     ForeignKeyConstraint(["version"], ["journey.version"]),
     Index("ix_journey_activation_name", "name", "number"),
 )

@@ -106,6 +106,7 @@ lead = Table(
     ),
     Index("ix_lead_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
     Index("ix_lead_journey", "journey", "id", postgresql_where=text("open")),
+    Index("ix_lead_overdue", "id", postgresql_where=text("overdue")),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Hinter, Mover
+    from services.api.context import Hinter, Migrator, Mover, Outlook, Owners
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -48,6 +48,9 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     *,
     on_received: Callable[[Sequence[str]], None],
     move: Mover,
+    migrate: Migrator,
+    owners: Owners,
+    outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
     patience_s: float = PATIENCE_S,
@@ -56,8 +59,8 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     """
     Return the application on the database `url`; `on_received` hears the ids of new receipts.
 
-    An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `hint` and
-    `revision` are what `create_management` says.
+    An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `migrate`,
+    `outlook`, `hint` and `revision` are what `create_management` says.
     """
     intake_engine = make_async_engine(url, name="intake", hot=True, pool_size=2)
     engine = make_async_engine(url, name="api", pool_size=8)
@@ -73,6 +76,9 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         sources,
         receiver,
         move=move,
+        migrate=migrate,
+        owners=owners,
+        outlook=outlook,
         hint=hint,
         revision=revision,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 from fastapi import Depends, Query, Request, Security
@@ -22,6 +23,53 @@ from services.sources import Sources
 
 Mover = Callable[[str, str, str, str], dict[str, Any]]
 """Moves a lead: (lead id, transition, reason, actor) to what became of it."""
+
+
+class Migrator(Protocol):
+    """Has leads follow another version of their journey, as workers do."""
+
+    def __call__(
+        self,
+        to: str,
+        versions: Sequence[str],
+        names: Mapping[str, str],
+        *,
+        actor: str,
+        closed: bool,
+        dry_run: bool,
+        most: int,
+    ) -> dict[str, Any]:
+        """Return what became of it; raises Permanent."""
+
+
+Outlook = Callable[[str, datetime | None, str | None], dict[str, Any]]
+"""Explains a lead's score: (lead id, at a moment, target) to what `GET /v1/leads/{id}/score` answers."""
+
+
+class Owners(Protocol):
+    """What owners do about their leads and when they are there, as workers do it; all of it raises Permanent."""
+
+    def accept(self, lead_id: str, owner: str | None, *, actor: str) -> dict[str, Any]:
+        """Have the owner accept a lead."""
+
+    def decline(self, lead_id: str, reason: str, *, actor: str) -> dict[str, Any]:
+        """Have the owner decline a lead."""
+
+    def assign(self, lead_id: str, owner: str, reason: str | None, *, actor: str) -> dict[str, Any]:
+        """Hand a lead to somebody."""
+
+    def overview(self) -> dict[str, Any]:
+        """Show everybody with what they have, and the queues."""
+
+    def away(
+        self, owner: str, *, kind: str, start: datetime | None, end: datetime | None, actor: str
+    ) -> dict[str, Any]:
+        """Keep an absence."""
+
+    def back(self, owner: str, absence: str | None) -> dict[str, Any]:
+        """Take back an absence, or what somebody is away for now."""
+
+
 Hinter = Callable[[str, Sequence[str]], None]
 """Tells the workers of a step that these ids are due."""
 
@@ -44,6 +92,9 @@ class Context:
     sources: Sources
     receiver: Receiver
     move: Mover
+    migrate: Migrator
+    owners: Owners
+    outlook: Outlook
     hint: Hinter | None
     revision: str | None
 

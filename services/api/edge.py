@@ -14,6 +14,7 @@ from fastapi import HTTPException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from schema.journey.document import LARGEST
 from schema.store.engine import is_transient
 from services.api.problems import Problem
 
@@ -34,6 +35,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _LARGEST_BODY: Final = 64 * 1024
+_LARGER: Final = {("PUT", "/v1/journeys"): LARGEST}
+"""What takes more: a journey file is as large as the language allows."""
 _ON_ALL: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _ON_V1: Final = [*_ON_ALL, (b"cache-control", b"no-store")]
 
@@ -69,8 +72,9 @@ class Calm:
             return
         is_head = scope["method"] == "HEAD"
         below = {**scope, "method": "GET"} if is_head else scope
+        largest = _LARGER.get((scope["method"], scope["path"]), _LARGEST_BODY)
         try:
-            await self._app(below, _small(receive), _bodiless(send) if is_head else send)
+            await self._app(below, _small(receive, largest), _bodiless(send) if is_head else send)
         except Exception as error:  # noqa: BLE001 - the last place where it can be answered; answers are sent whole
             await problem_of(error).response()(scope, receive, send)
 
@@ -104,14 +108,14 @@ def _bodiless(send: Send) -> Send:
     return send_without_body
 
 
-def _small(receive: Receive) -> Receive:
+def _small(receive: Receive, largest: int) -> Receive:
     size = 0
 
     async def receive_counting() -> Any:  # noqa: ANN401 - an ASGI message
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > _LARGEST_BODY:
+        if size > largest:
             raise HTTPException(413, "The body is larger than this endpoint takes.")
         return message
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from schema import events
+from schema import events, journey
 from schema.errors import Permanent
 from schema.store import feed
 from services.api import shapes
@@ -48,9 +48,12 @@ async def schemas() -> Response:
 
 @router.get("/v1/schemas/{kind}", tags=["events"])
 async def schema(kind: str) -> Response:
-    """Show the JSON Schema of an event type, named in full or as `noun.verb`."""
+    """Show the JSON Schema of an event type, named in full or as `noun.verb`, or of the journey file as `journey`."""
     name = kind.removeprefix(events.PREFIX).removesuffix(events.VERSION)
-    known = found(name if name in events.TYPES else None, "type_unknown", "There is no such event type.")
-    response = answer(events.json_schema(known))
+    if name == "journey":
+        response = answer(journey.json_schema())
+    else:
+        known = found(name if name in events.TYPES else None, "type_unknown", "There is no such event type.")
+        response = answer(events.json_schema(known))
     response.headers["Content-Type"] = "application/schema+json"
     return response

@@ -55,7 +55,8 @@ async def _database(request: Request) -> list[dict[str, object]]:
     expected = context(request).revision
     # A database that is ahead is what a rolling upgrade looks like from the old processes.
     behind = "migrations_missing" if expected and (revision or "") < expected else None
-    journey = None if active else "no_active_journey"
+    journey = "journey_unreadable" if context(request).sources.unread else None
+    journey = journey if active else "no_active_journey"
     return [_check("database", None), _check("migrations", behind), _check("journey", journey)]
 
 

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 SCOPES: Final = {
     "leads:write": "post leads",
     "leads:read": "read leads, receipts and their history",
-    "leads:move": "move a lead by a named transition",
+    "leads:move": "move a lead by a named transition; accept, decline and hand over leads",
+    "owners:read": "see who has how many leads, and who is away",
+    "owners:write": "keep and take back absences",
     "events:read": "read the event feed",
     "events:write": "send events in",
     "journeys:read": "read journey versions",
+    "journeys:write": "keep journey versions, switch them on and back, have leads follow another one",
     "ops:read": "see queues, dead letters and metrics",
     "ops:write": "retry and discard dead letters",
 }

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from services.api import feed, health, moves, ops, pages, reading
+from services.api import feed, health, journeys, moves, ops, pages, predictions, reading, scores
 from services.api.context import Context
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
+from services.api.owners import router as owners_router
 from services.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from schema.settings import Settings
-    from services.api.context import Hinter, Mover
+    from services.api.context import Hinter, Migrator, Mover, Outlook, Owners
     from services.api.keys import Keyring
     from services.receive import Receiver
     from services.sources import Sources
@@ -49,6 +50,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     receiver: Receiver,
     *,
     move: Mover,
+    migrate: Migrator,
+    owners: Owners,
+    outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
 ) -> FastAPI:
@@ -56,8 +60,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     Return the API that stands behind the intake routes.
 
     `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
-    `Permanent` or `Transient`. `hint` hears of work that became due again. `revision` is the migration this code
-    needs: a database behind it is not ready; None asks for none.
+    `Permanent` or `Transient`. `migrate` and `owners` are theirs too, and `outlook` reads scores by their rules. `hint`
+    hears of work that became due again. `revision` is the migration this code needs: a database behind it is not
+    ready; None asks for none.
     """
     app = FastAPI(
         title="Throughline",
@@ -73,9 +78,12 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         },
         routes=list(pages.ROUTES),
     )
-    app.state.context = Context(settings, engine, keyring, sources, receiver, move, hint, revision)
-    for part in (reading, moves, feed, ops, health):
+    app.state.context = Context(
+        settings, engine, keyring, sources, receiver, move, migrate, owners, outlook, hint, revision
+    )
+    for part in (reading, journeys, moves, feed, ops, health, predictions, scores):
         app.include_router(part.router)
+    app.include_router(owners_router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Calm)
     app.add_middleware(CommonHeaders)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from schema.errors import ThroughlineError, Transient
-from schema.lifecycle import IllegalTransition, ReasonRequired
+from schema.lifecycle import GuardNotMet, IllegalTransition, ReasonRequired
 from services.api.context import PLAIN, answer, context, may
 from services.api.keys import Key
 from services.api.problems import Problem
@@ -31,11 +31,23 @@ class Wanted(BaseModel):
 
 @router.post(
     "/v1/leads/{lead_id}/transitions",
-    responses={409: {"model": ProblemDocument, "description": "`illegal_transition`; `possible` names what is."}},
+    responses={
+        409: {
+            "model": ProblemDocument,
+            "description": "`illegal_transition`: `possible` names what is; `guard_not_met`: `guard` is the journey's "
+            "condition, `missing` what is not known of the lead; `other_lead_open`.",
+        },
+    },
     tags=["leads"],
 )
 async def move(request: Request, lead_id: str, wanted: Wanted, key: Key = may("leads:move")) -> Response:  # noqa: B008
-    """Move a lead by a transition that its journey has from here. Scope `leads:move`."""
+    """
+    Move a lead by a transition that its journey has from here. Scope `leads:move`.
+
+    `reason` is one of the transition's own, where it has some; it is told downstream only if it is a code. Whether it
+    is made or refused, that it was asked for stands in the lead's story. The lead then goes on by itself, from
+    `next_step`: qualified again where that matters, else looked at for what happens by itself in its new state.
+    """
     await known_lead(request, lead_id)
     mover = context(request).move
     try:
@@ -44,22 +56,25 @@ async def move(request: Request, lead_id: str, wanted: Wanted, key: Key = may("l
         raise _problem(error) from error
 
 
+_PLAIN_PROBLEMS: Final = {
+    "lead_unknown": (404, "lead_not_found", "There is no such lead."),
+    "other_lead_open": (409, "other_lead_open", "The person has another open lead on this journey; move that one."),
+}
+
+
 def _problem(error: ThroughlineError) -> Problem:
+    facts = error.facts
     if isinstance(error, IllegalTransition):
-        return Problem(
-            409,
-            error.code,
-            "The lead cannot make this transition from where it is.",
-            state=error.facts["state"],
-            possible=error.facts["possible"],
-        )
+        detail = "The lead cannot make this transition from where it is."
+        return Problem(409, error.code, detail, state=facts["state"], possible=facts["possible"])
+    if isinstance(error, GuardNotMet):
+        detail = "The condition of this transition does not hold of the lead."
+        if facts["missing"]:
+            detail = "The condition of this transition asks for what is not known of the lead."
+        return Problem(409, error.code, detail, state=facts["state"], guard=facts["guard"], missing=facts["missing"])
     if isinstance(error, ReasonRequired):
         detail = "This transition needs one of its reasons."
-        return Problem(422, error.code, detail, pointer="/body/reason", reasons=error.facts["reasons"])
+        return Problem(422, error.code, detail, pointer="/body/reason", reasons=facts["reasons"])
     if isinstance(error, Transient):
         return Problem(503, error.code, "The lead could not be moved at the moment.", retry_after_s=1)
-    if error.code == "lead_unknown":
-        return Problem(404, "lead_not_found", "There is no such lead.")
-    if error.code == "other_lead_open":
-        return Problem(409, error.code, "The person has another open lead on this journey; move that one.")
-    return Problem(409, error.code, "The lead cannot be moved as it is now.")
+    return Problem(*_PLAIN_PROBLEMS.get(error.code, (409, error.code, "The lead cannot be moved as it is now.")))

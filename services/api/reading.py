@@ -1,4 +1,4 @@
-"""Reading over HTTP: receipts, leads with their story and its reasons, journey versions."""
+"""Reading over HTTP: receipts, and leads with their story and its reasons."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ async def leads(
     state: Filter = None,
     owner: Filter = None,
     q: Search = None,
+    overdue: Annotated[bool | None, Query(description="In their state for longer than the journey allows.")] = None,
     cursor: Cursor = None,
     limit: PageSize = 50,
 ) -> Response:
@@ -57,7 +58,8 @@ async def leads(
 
     `q` finds by exact e-mail address or phone number, else by the beginning of a name (the first 500 people).
     """
-    filters: dict[str, Any] = {"state": state, "owner": owner, "q": q, "cursor": checked_cursor(cursor)}
+    place = checked_cursor(cursor)
+    filters: dict[str, Any] = {"state": state, "owner": owner, "q": q, "overdue": overdue, "cursor": place}
     items, following = await read(request, reading.leads, limit=limit, **filters)
     return listed(items, following)
 
@@ -87,40 +89,20 @@ async def timeline(
 
 
 @router.get("/v1/leads/{lead_id}/why", response_model=shapes.Why, tags=["leads"], dependencies=[may("leads:read")])
-async def reasons(request: Request, lead_id: str) -> Response:
+async def reasons(request: Request, lead_id: str, owner: Filter = None) -> Response:
     """
     Say why the lead is where it is, and why not elsewhere, from the decisions as they were made. Scope `leads:read`.
 
-    Each decision has its stored explanation and the same in words.
+    Each decision has its stored explanation and the same in words. With `owner` only those by which somebody got the
+    lead or did not, and `about` says why.
     """
     shown = await known_lead(request, lead_id)
     decisions = await read(request, reading.decisions, lead_id)
+    if owner is not None:
+        about = why.about(decisions, owner)
+        return answer({"lead_id": lead_id, "state": shown["state"], "owner": owner, "decisions": about})
     told = [why.told(decision) for decision in decisions]
     return answer({"lead_id": lead_id, "state": shown["state"], "decisions": told})
-
-
-@router.get("/v1/journeys", response_model=shapes.Journeys, tags=["journeys"], dependencies=[may("journeys:read")])
-async def journeys(request: Request) -> Response:
-    """List every journey version and which one new leads enter. Scope `journeys:read`."""
-    return listed(await read(request, reading.journeys))
-
-
-@router.get(
-    "/v1/journeys/{version}",
-    response_model=shapes.JourneyDocument,
-    responses={200: {"content": {"application/yaml": {"schema": {"type": "string"}}}}},
-    tags=["journeys"],
-    dependencies=[may("journeys:read")],
-)
-async def journey(request: Request, version: str) -> Response:
-    """Show a journey version; with `Accept: application/yaml` the file itself. Scope `journeys:read`."""
-    row = await read(request, reading.journey, version) if version.isalnum() else None
-    row = found(row, "journey_not_found", "There is no such journey version.")
-    if "yaml" in request.headers.get("accept", ""):
-        return Response(row["document"], media_type="application/yaml", headers={"Vary": "Accept"})
-    response = answer(row)
-    response.headers["Vary"] = "Accept"
-    return response
 
 
 async def known_lead(request: Request, lead_id: str) -> dict[str, Any]:

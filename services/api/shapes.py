@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Shape(BaseModel):
@@ -25,6 +25,8 @@ class Score(Shape):
     fit: int | None
     engagement: int | None
     grade: str | None
+    cell: str | None
+    predicted: float | None
 
 
 class Person(Shape):
@@ -47,6 +49,25 @@ class Company(Shape):
     employees: int | None
 
 
+class TimeInState(Shape):
+    """How long a lead was in one state: at its latest visit and in all, in seconds; a visit that goes on until now."""
+
+    latest_s: float
+    total_s: float
+    visits: int
+
+
+class Assignment(Shape):
+    """How the lead came to its owner: by when they have to accept it, and whether they did."""
+
+    since: datetime | None
+    accept_by: datetime | None
+    accepted_at: datetime | None
+    passed: list[str] = Field(description="Who had it before and did not keep it.")
+    escalated: bool
+    by_hand: bool
+
+
 class Lead(Shape):
     """One person's way along one journey, as it is now."""
 
@@ -58,6 +79,8 @@ class Lead(Shape):
     score: Score
     owner: str | None
     pool: str | None
+    assignment: Assignment | None = Field(description="Null without an owner.")
+    waiting_since: datetime | None = Field(description="Set while it waits in the queue of its pool.")
     person: Person
     company: Company
     source: str
@@ -70,6 +93,10 @@ class Lead(Shape):
     message: str | None
     created_at: datetime
     updated_at: datetime
+    in_state_since: datetime
+    overdue: bool
+    recycled: int
+    time_in_state: dict[str, TimeInState] | None = Field(None, description="By state; only where one lead is read.")
 
 
 class Leads(Shape):
@@ -126,18 +153,66 @@ class Decision(Shape):
     text: str
     because: list[str]
     why_not: list[str]
+    about: str | None = Field(None, description="Why the owner that is asked about got it, or did not.")
 
 
 class Why(Shape):
-    """Everything that was decided about a lead."""
+    """Everything that was decided about a lead; with `owner`, what says why somebody got it or did not."""
 
     lead_id: str
     state: str
+    owner: str | None = None
     decisions: list[Decision]
 
 
+class Activation(Shape):
+    """A time in which new leads entered a version; `until` is null while they still do."""
+
+    at: datetime
+    until: datetime | None
+    actor: str
+    rollback: bool
+
+
+class ScorePoint(Shape):
+    """A score as it is, or will be with nothing new, at a moment."""
+
+    at: datetime
+    total: int
+    fit: int
+    engagement: int
+    grade: str | None
+    cell: str | None
+
+
+class Target(Shape):
+    """What would raise a score: each of `needs` reaches `total`, the smallest first; `limits` say what does not."""
+
+    grade: str | None
+    total: int
+    reached: bool
+    needs: list[dict[str, Any]]
+    reach: dict[str, Any]
+    limits: list[str]
+
+
+class Outlook(Shape):
+    """A score explained: what gives points, what does not, how it will fall, and what would raise it."""
+
+    lead_id: str
+    at: datetime
+    journey: str
+    text: str
+    because: list[str]
+    why_not: list[str]
+    explanation: dict[str, Any]
+    curve: list[ScorePoint]
+    next_change: ScorePoint | None
+    target: Target | None
+
+
 class JourneyVersion(Shape):
-    """A journey version; versions never change."""
+    """A journey version; versions never change. `open_leads` follow it now."""
 
     version: str
     name: str
@@ -145,6 +220,8 @@ class JourneyVersion(Shape):
     created_at: datetime
     active: bool
     activated_at: datetime | None
+    open_leads: int
+    activations: list[Activation]
 
 
 class Journeys(Shape):
@@ -158,6 +235,31 @@ class JourneyDocument(JourneyVersion):
     """A journey version with its file, as it was written."""
 
     document: str
+
+
+class Prediction(Shape):
+    """A prediction model: what it learned from, and what its test on newer leads measured. Versions never change."""
+
+    version: str
+    journey: str
+    created_at: datetime
+    active: bool
+    activated_at: datetime | None
+    learned: dict[str, Any]
+    test: dict[str, Any]
+
+
+class Predictions(Shape):
+    """Every prediction model."""
+
+    items: list[Prediction]
+    next: None
+
+
+class PredictionModel(Prediction):
+    """A prediction model with all that it says."""
+
+    document: dict[str, Any]
 
 
 class Feed(Shape):
@@ -175,6 +277,7 @@ class Queue(Shape):
     in_work: int
     oldest_s: float
     dead: int
+    unreadable: list[str]
 
 
 class Queues(Shape):
@@ -286,3 +389,73 @@ class ProblemDocument(BaseModel):
     detail: str
     code: str
     errors: list[dict[str, str]] = []
+
+
+class Absence(Shape):
+    """A time in which somebody takes no leads; without an end until they are back."""
+
+    id: str
+    kind: Literal["pause", "leave"]
+    from_at: datetime
+    until_at: datetime | None
+
+
+class KeptAbsence(Absence):
+    """The absence as it is kept, and whose it is."""
+
+    person: str
+
+
+class Team(Shape):
+    """A pool that somebody is in."""
+
+    journey: str
+    pool: str
+
+
+class Owner(Shape):
+    """Somebody who owns leads: what they have, and whether they can take one now."""
+
+    owner: str
+    name: str | None
+    pools: list[Team]
+    open: int = Field(description="Open leads; 10000 means that many or more.")
+    to_accept: int = Field(description="Of these, those still to be accepted.")
+    free: bool = Field(description="Whether they could be given a lead by one of their pools now.")
+    why: str | None = Field(description="Why not.")
+    until: datetime | None = Field(description="Until when not, where the calendar says so.")
+    absences: list[Absence]
+
+
+class PoolQueue(Shape):
+    """Leads that wait for somebody of a pool."""
+
+    journey: str
+    pool: str
+    waiting: int
+    oldest_since: datetime
+
+
+class Owners(Shape):
+    """Everybody who owns leads, and where leads wait for them."""
+
+    items: list[Owner]
+    queues: list[PoolQueue]
+    next: None
+
+
+class Back(Shape):
+    """The absences that were taken back."""
+
+    owner: str
+    ended: list[str]
+
+
+class Owned(Shape):
+    """Whose lead it is now."""
+
+    lead_id: str
+    owner: str | None
+    pool: str | None
+    assignment: Assignment | None
+    waiting_since: datetime | None

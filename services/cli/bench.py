@@ -24,6 +24,7 @@ _AIMS: Final = {
     "way_ms.p99": 500.0,
     "lone_ms.p50": 100.0,
     "cpu_ms_per_lead": 0.7,
+    "decide_us_per_lead": 100.0,
     "lost": 0.0,
     "doubled": 0.0,
 }
@@ -39,6 +40,7 @@ _ROWS: Final = (
     ("Whole way of a lone lead, p99 ms", "lone_ms.p99", ""),
     ("CPU per lead, all processes, ms", "cpu_ms_per_lead", "floor_cpu_ms_per_lead"),
     ("CPU per lead of the load itself, ms", "generator_cpu_ms_per_lead", ""),
+    ("CPU per lead of all decisions, µs", "decide_us_per_lead", ""),
     ("Peak memory, MiB", "peak_rss_mb", ""),
     ("Lost", "lost", ""),
     ("Doubled", "doubled", ""),

@@ -39,11 +39,11 @@ _SETTLE_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.1
 _NEXT: Final = """\
 [bold]Where to look next[/]
-  make run                               the same service, staying up
-  http://127.0.0.1:8080/docs             its HTTP API, while it runs
-  throughline leads list                 who is where; leads why ID says why
-  throughline journey show > my.yaml     the journey they took: change it
-  throughline journey activate my.yaml   and switch it on
+  make run                                    the same service, staying up
+  http://127.0.0.1:8080/docs                  its HTTP API, while it runs
+  throughline leads list                      who is where; leads why ID says why
+  throughline journey show --yaml > my.yaml   the journey they took: change it
+  throughline journey activate my.yaml        and switch it on
 """
 _SCOPES: Final = "leads:read,leads:write,events:read,ops:read"
 

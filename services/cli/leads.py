@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from schema.errors import Permanent
+from services.cli.lead_score import score
+from services.cli.owners import add_to_leads
 from services.cli.place import DataDir, read_settings, transaction
 from services.cli.terminal import AsJson, plain, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.replay import Replayed
 
 Lead = Annotated[str, typer.Argument(help="The lead's id.")]
 
@@ -19,6 +27,8 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command()(show)
     group.command()(why)
+    group.command()(score)
+    add_to_leads(group)
     app.add_typer(group, name="leads", rich_help_panel="Look and change")
 
 
@@ -69,26 +79,77 @@ def show(lead: Lead, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     print_table(["at", "what", "which", ""], [_moment(item) for item in story], empty="Nothing happened yet.")
 
 
-def why(lead: Lead, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def why(
+    lead: Lead,
+    owner: Annotated[str | None, typer.Option(help="Only why this person got it, or did not.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Make each decision again and compare.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """
     Say why a lead is where it is: each decision, what led to it, and why nothing else did.
 
-    Example: throughline leads why 0197…
+    With --replay each decision is made again from what it started from; exit status 1 if one comes out differently.
+
+    Example: throughline leads why 0197… --owner ben
     """
+    if replay:
+        _replay(lead, data_dir, as_json=as_json)
+        return
     from schema.store import reading
-    from schema.store.why import told
+    from schema.store.why import about, told
 
     with transaction(read_settings(data_dir)) as connection:
         _found(reading.lead(connection, lead))
-        decisions = [told(decision) for decision in reading.decisions(connection, lead)]
+        found = reading.decisions(connection, lead)
+    decisions = about(found, owner) if owner else [told(decision) for decision in found]
     if as_json:
-        print_json({"lead_id": lead, "decisions": decisions})
+        print_json({"lead_id": lead, "decisions": decisions} | ({"owner": owner} if owner else {}))
+        return
+    if owner:
+        for decision in decisions:
+            print(f"{plain(decision['at'])}  {plain(decision['about'])}")
+        if not decisions:
+            print("Nobody was asked for this lead yet.")
         return
     for decision in decisions:
         print(f"{plain(decision['at'])}  {decision['step']}: {plain(decision['text'])}")
         for sign, sentences in (("+", decision["because"]), ("-", decision["why_not"])):
             for sentence in sentences:
                 print(f"    {sign} {plain(sentence)}")
+
+
+def _replay(lead: str, data_dir: Path | None, *, as_json: bool) -> None:
+    from schema.store import reading
+    from schema.store.journeys import JourneyBook
+    from workers.replay import replay
+
+    book = JourneyBook()
+    with transaction(read_settings(data_dir)) as connection:
+        _found(reading.lead(connection, lead))
+        found = replay(reading.decisions(connection, lead), lambda version: book.version(connection, version))
+    differ = [made for made in found if made.same is False]
+    if as_json:
+        print_json({"lead_id": lead, "replayed": [made._asdict() for made in found]})
+    else:
+        _print_replayed(found, differ)
+    if differ:
+        raise typer.Exit(1)
+
+
+def _print_replayed(found: Sequence[Replayed], differ: Sequence[Replayed]) -> None:
+    same = sum(1 for made in found if made.same)
+    if not found:
+        print("Nothing was decided by rules about this lead yet.")
+    elif same:
+        made = "1 decision was" if same == 1 else f"{same} decisions were"
+        print(f"{made} made again from what was known then, and came out the same.")
+    for made_again in differ:
+        what = ", ".join(made_again.differs)
+        print(f"Decision {made_again.number} ({made_again.step}) came out differently: {what}.")
+    for made_again in found:
+        if made_again.same is None:
+            print(f"Decision {made_again.number} ({made_again.step}) cannot be made again: {made_again.why_not}.")
 
 
 def _found(lead: dict[str, Any] | None) -> dict[str, Any]:
@@ -113,14 +174,24 @@ def _fields(lead: dict[str, Any]) -> dict[str, object]:
     return {
         "lead": lead["id"],
         "person": ", ".join(filter(None, (person["name"], person["email"], person["phone"], person["company"]))),
-        "state": lead["state"],
+        "state": f"{lead['state']}, overdue" if lead["overdue"] else lead["state"],
+        "in it since": lead["in_state_since"],
+        "asked": "; ".join(ask["question"] or ask["criterion"] for ask in (lead["qualification"] or {}).get("ask", ()))
+        or "nothing",
         "next step": lead["next_step"] or "none: settled",
         "score": _score(lead),
-        "owner": " of pool ".join(filter(None, (lead["owner"], lead["pool"]))),
+        "owner": _owner(lead),
         "source": lead["source"],
         "journey": f"{lead['journey_name']} {lead['journey']}",
         "since": lead["created_at"],
     }
+
+
+def _owner(lead: dict[str, Any]) -> str:
+    if lead["waiting_since"]:
+        return f"none: waits in the queue of pool {lead['pool']} since {plain(lead['waiting_since'])}"
+    accepted = lead["assignment"] and lead["assignment"]["accepted_at"]
+    return " of pool ".join(filter(None, (lead["owner"], lead["pool"]))) + (", accepted" if accepted else "")
 
 
 def _moment(item: dict[str, Any]) -> list[object]:

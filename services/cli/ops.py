@@ -45,8 +45,8 @@ def queues(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"queues": found})
         return
-    columns = ["queue", "waiting", "in work", "oldest (s)", "dead"]
-    rows = [[q["name"], q["waiting"], q["in_work"], q["oldest_s"], q["dead"]] for q in found]
+    columns = ["queue", "waiting", "in work", "oldest (s)", "dead", "journeys it cannot read"]
+    rows = [[q["name"], q["waiting"], q["in_work"], q["oldest_s"], q["dead"], " ".join(q["unreadable"])] for q in found]
     print_table(columns, rows, empty="No queues.")
 
 

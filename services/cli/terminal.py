@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -44,6 +44,15 @@ def read_duration(value: str) -> timedelta:
         return duration(value)
     except ValueError as error:
         raise Permanent("duration_invalid", "Write a duration as a number and a unit: 15m, 24h, 90d, 2w.") from error
+
+
+def read_moment(value: str) -> datetime:
+    """Read `2026-11-21` or `2026-11-21T09:30Z`, UTC where nothing else is said. Raises Permanent (`moment_invalid`)."""
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise Permanent("moment_invalid", "Write a moment as 2026-11-21 or 2026-11-21T09:30Z.") from error
 
 
 def console() -> Console:

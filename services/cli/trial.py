@@ -29,6 +29,7 @@ from sqlalchemy import Connection, Engine, text
 from schema.errors import Permanent
 from schema.store.engine import make_engine
 from services.cli import audit, floor
+from services.cli.deciding import decide_us_per_lead
 from services.cli.load import Load, Outcome, posts
 from services.cli.measure import Meter, listener, p50_p99, postmaster, used
 from services.cli.preload import preload
@@ -89,7 +90,8 @@ def run(settings: Settings, plan: Plan, tell: Tell) -> dict[str, Any]:
         with running_service(settings, url, Path(folder)) as service:
             trial = stack.enter_context(_trial(settings, plan, service, tell))
             figures = trial.run()
-        return figures | trial.floor()
+        tell("decisions")
+        return figures | trial.floor() | {"decide_us_per_lead": round(decide_us_per_lead(), 1)}
 
 
 @contextmanager

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.migration import migrate_leads
 from workers.moves import move_lead
+from workers.outlook import outlook as read_outlook
+from workers.owners import Owners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from starlette.applications import Starlette
 
@@ -23,9 +28,28 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
     engine = make_engine(url, name="moves", hot=True, pool_size=2)
 
     def move(lead_id: str, name: str, reason: str, actor: str) -> dict[str, Any]:
-        return move_lead(engine, lead_id, name, reason=reason or None, actor=actor)
+        moved = move_lead(engine, lead_id, name, reason=reason or None, actor=actor)
+        if moved["next_step"]:
+            hints.send(moved["next_step"], [lead_id])
+        else:
+            hints.send("route", ())  # a lead that is closed makes room for one that waits
+        return moved
+
+    def outlook(lead_id: str, at: datetime | None, target: str | None) -> dict[str, Any]:
+        with engine.connect() as connection:
+            return read_outlook(connection, lead_id, at=at, target=target)
 
     def received(ids: Sequence[str]) -> None:
         hints.send("identify", ids)
 
-    return create_app(settings, url, on_received=received, move=move, hint=hints.send, revision=newest())
+    return create_app(
+        settings,
+        url,
+        on_received=received,
+        move=move,
+        migrate=partial(migrate_leads, engine),
+        owners=Owners(engine, hints.send),
+        outlook=outlook,
+        hint=hints.send,
+        revision=newest(),
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import jsonschema
 import pytest
 import typer.main
 from sqlalchemy import create_engine
@@ -24,6 +25,7 @@ from services.cli.main import app, main
 from services.cli.terminal import plain
 from services.migrate import migrate
 from services.supervise import prepare
+from tests.integration.test_versions import small
 from tests.servers import ROOT, create_database, drop_database
 from workers.app import register_steps
 from workers.broker import make_broker
@@ -37,10 +39,27 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("cli")
 
 READING: Final = {
-    "journey check", "journey show", "leads list", "leads show", "leads why", "events tail", "ops queues",
-    "ops dead-letters", "ops account", "keys list",
+    "journey check", "journey show", "journey versions", "journey diff", "journey simulate", "leads list",
+    "leads show", "leads why", "leads score", "events tail", "ops queues", "ops dead-letters", "ops account",
+    "keys list", "score models", "score show", "owners list",
 }  # fmt: skip
-CHANGING: Final = {"migrate", "journey activate", "ops retry", "ops discard", "keys create", "keys revoke"}
+CHANGING: Final = {
+    "migrate",
+    "journey activate",
+    "journey rollback",
+    "journey migrate",
+    "leads accept",
+    "leads decline",
+    "leads assign",
+    "owners away",
+    "owners back",
+    "ops retry",
+    "ops discard",
+    "keys create",
+    "keys revoke",
+    "score train",
+    "score activate",
+}
 
 
 class Shell:
@@ -255,8 +274,22 @@ def test_a_lead_is_shown_with_its_story_and_with_its_reasons(terminal: Terminal)
     assert "Disqualified: competitor." in terminal.says("leads", "why", rita["id"])
 
 
+def test_a_score_is_shown_with_how_it_falls_and_what_would_raise_it(terminal: Terminal) -> None:
+    _, lena = terminal.json("leads", "list")["items"]
+    told = terminal.json("leads", "score", lena["id"], "--target", "A")
+    assert (told["lead_id"], told["explanation"]["total"]) == (lena["id"], lena["score"]["total"])
+    shown = terminal.says("leads", "score", lena["id"])
+    assert f"Scored {lena['score']['total']} of 100" in shown
+    assert "With nothing new:\nat\ttotal\tfit\tengagement\tgrade\tcell\n" in shown
+    assert "To reach " in shown
+    refused = terminal.refuses("leads", "score", lena["id"], "--target", "Z")
+    assert "Give a grade of the lead's journey (A, B, C, D) or points from 1 to 100." in refused
+    assert "2026-11-21T09:30Z" in terminal.refuses("leads", "score", lena["id"], "--at", "soon")
+
+
 def test_an_unknown_lead_is_said_to_be_unknown(terminal: Terminal) -> None:
     assert terminal.refuses("leads", "why", new_id()) == "throughline: There is no lead with this id.\n"
+    assert terminal.refuses("leads", "score", "nonsense") == "throughline: There is no lead with this id.\n"
     assert terminal.refuses("leads", "show", "nonsense") == "throughline: There is no lead with this id.\n"
 
 
@@ -359,24 +392,129 @@ def test_a_dry_run_makes_no_key_and_a_wrong_scope_is_answered_with_the_right_one
 def test_the_shipped_journey_is_in_order_and_a_mistake_is_found_by_line(terminal: Terminal) -> None:
     assert "in order" in terminal.says("journey", "check")
     broken = terminal.folder / "broken.yaml"
-    broken.write_text(terminal.says("journey", "show").replace("half_life: 30d", "half_live: 30d"))
+    broken.write_text(terminal.says("journey", "show", "--yaml").replace("half_life: 30d", "half_live: 30d"))
     refused = terminal.refuses("journey", "check", str(broken))
-    assert f"{broken}: line " in refused
+    assert f"{broken}:" in refused
     assert "half_life" in refused
+    doubtful = terminal.folder / "doubtful.yaml"
+    doubtful.write_text(f"{terminal.says('journey', 'show', '--yaml')}calendars: {{office: {{mon: '09:00-17:00'}}}}\n")
+    assert terminal.run("journey", "check", str(doubtful)).returncode == 0
+    assert "warning: calendars.office: nobody works" in terminal.refuses("journey", "check", "--strict", str(doubtful))
+    [checked] = terminal.json("journey", "check", str(doubtful))
+    assert checked["problems"][0].keys() == {"path", "line", "column", "message", "severity", "text"}
     assert terminal.run("journey", "activate", str(broken)).returncode == 1
     assert "Cannot read" in terminal.refuses("journey", "check", str(terminal.folder / "missing.yaml"))
 
 
+def test_a_journey_is_shown_in_words_as_it_was_written_and_as_json(terminal: Terminal) -> None:
+    shown = terminal.says("journey", "show", "shipped:solar")
+    assert shown.startswith("Solar roofs\n")
+    assert "by itself if the lead is qualified and the score is 30 or more" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    told = terminal.json("journey", "show")
+    stored = terminal.says("journey", "show", "--yaml")
+    assert (told["document"], told["content"]["journey"], told["version"]) == (stored, "default", active(terminal))
+    assert "WHO GETS IT" in terminal.says("journey", "show", active(terminal))
+    assert terminal.says("journey", "show", "default") == terminal.says("journey", "show")
+    assert "shipped are shipped:default, shipped:solar" in terminal.refuses("journey", "show", "shipped:none")
+    assert "nor the name of an active journey (default)" in terminal.refuses("journey", "show", "other")
+
+
+def test_what_changes_is_said_in_words_for_files_versions_and_names(terminal: Terminal) -> None:
+    draft = terminal.folder / "draft.yaml"
+    draft.write_text(terminal.says("journey", "show", "--yaml", "shipped:default").replace("sla: 14d", "sla: 7d"))
+    said = terminal.says("journey", "diff", "shipped:default", str(draft))
+    assert said.endswith("\nSTATES AND WAYS\n  * State opportunity: SLA 14 days -> 7 days\n")
+    told = terminal.json("journey", "diff", str(draft), "shipped:default")
+    assert told["differences"] == [
+        {
+            "part": "lifecycle",
+            "path": ["lifecycle", "opportunity", "sla"],
+            "kind": "changed",
+            "before": "7d",
+            "after": "14d",
+            "text": "State opportunity: SLA 7 days -> 14 days",
+        }
+    ]
+    assert "Nothing changes." in terminal.says("journey", "diff", "default", active(terminal))
+    draft.write_text("journey: draft\n")
+    assert str(draft) in terminal.refuses("journey", "diff", "default", str(draft))
+
+
+def test_the_schema_of_the_language_accepts_what_is_shipped(terminal: Terminal) -> None:
+    schema = json.loads(terminal.says("journey", "schema"))
+    for name in ("shipped:default", "shipped:solar"):
+        jsonschema.validate(terminal.json("journey", "show", name)["content"], schema)
+
+
 def test_a_journey_is_switched_on_after_a_dry_run_that_changes_nothing(terminal: Terminal) -> None:
     changed = terminal.folder / "changed.yaml"
-    changed.write_text(terminal.says("journey", "show").replace("label: Customer journey", "label: Our journey"))
-    before = terminal.json("journey", "show", "--versions")
+    changed.write_text(
+        terminal.says("journey", "show", "--yaml").replace("label: Customer journey", "label: Our journey")
+    )
+    before = terminal.json("journey", "versions")
     assert "would activate" in terminal.says("journey", "activate", str(changed), "--dry-run")
-    assert terminal.json("journey", "show", "--versions") == before
+    assert terminal.json("journey", "versions") == before
     terminal.says("journey", "activate", str(changed))
     assert "is active already" in terminal.says("journey", "activate", str(changed))
-    assert "label: Our journey" in terminal.says("journey", "show")
-    assert [entry["active"] for entry in terminal.json("journey", "show", "--versions")["items"]] == [True, False]
+    assert terminal.says("journey", "show").startswith("Our journey\n")
+    assert [entry["active"] for entry in terminal.json("journey", "versions")["items"]] == [True, False]
+
+
+def test_going_back_is_one_command_and_a_broken_file_is_not_switched_on(terminal: Terminal) -> None:
+    first = active(terminal)
+    changed = terminal.folder / "other.yaml"
+    changed.write_text(labelled(terminal, "Quite another journey"))
+    said = terminal.says("journey", "activate", str(changed))
+    assert f"instead of {first}" in said
+    assert "Quite another journey" in said
+    second = active(terminal)
+    assert f"would activate default {first}" in terminal.says("journey", "rollback", "--dry-run")
+    assert active(terminal) == second
+    assert terminal.json("journey", "rollback")["version"] == first
+    assert active(terminal) == first
+    assert terminal.json("journey", "activate", second)["before"] == first
+    changed.write_text("journey: default\n")
+    assert str(changed) in terminal.refuses("journey", "activate", str(changed))
+    assert active(terminal) == second
+    assert "No journey of this name" in terminal.refuses("journey", "rollback", "nobody")
+
+
+def test_leads_follow_another_version_after_a_dry_run_that_says_what_it_would_do(terminal: Terminal) -> None:
+    changed = terminal.folder / "renamed.yaml"
+    changed.write_text(small())
+    said = terminal.says("journey", "activate", str(changed))
+    old = lead_journey(terminal)
+    assert f"journey migrate --from {old} --to {active(terminal)} --dry-run" in said
+
+    stuck = terminal.refuses("journey", "migrate", "--all", "--dry-run")
+    assert "The new version has no state lead, where 1 lead is; it has asked, won, gone. Add: --map lead=STATE" in stuck
+    assert "--map lead=STATE" in terminal.refuses("journey", "migrate", "--from", old)
+    assert "Say whose leads" in terminal.refuses("journey", "migrate")
+    assert "OLD=NEW" in terminal.refuses("journey", "migrate", "--all", "--map", "lead")
+    assert lead_journey(terminal) == old
+    mapped = ("journey", "migrate", "--all", "--map", "lead=asked")
+    assert f"{old}\tlead\tasked\t1" in terminal.says(*mapped, "--dry-run")
+    assert lead_journey(terminal) == old
+    done = terminal.json(*mapped)
+    assert (done["migrated"], done["left"]) == (1, 0)
+    assert lead_journey(terminal) == active(terminal)
+    assert terminal.says(*mapped).startswith("0 leads now follow default ")
+
+
+def active(terminal: Terminal) -> str:
+    return next(str(entry["version"]) for entry in terminal.json("journey", "versions")["items"] if entry["active"])
+
+
+def labelled(terminal: Terminal, label: str) -> str:
+    written = terminal.says("journey", "show", "--yaml").splitlines()
+    return "\n".join(f"label: {label}" if line.startswith("label: ") else line for line in written)
+
+
+def lead_journey(terminal: Terminal) -> str:
+    """Return the version that the lead that is still open follows."""
+    [lead] = [lead for lead in terminal.json("leads", "list")["items"] if lead["open"]]
+    return str(lead["journey"])
 
 
 # -- no database -------------------------------------------------------------------------------------------------------

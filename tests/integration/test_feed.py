@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import Connection, text
 
+from schema import journey
 from schema.events import json_schema
 from schema.store import feed
 from schema.store.ids import new_id
@@ -176,3 +177,9 @@ def test_every_type_has_a_schema_under_both_its_names(site: Site) -> None:
         assert shown["$id"] == f"/v1/schemas/{kind}"
     assert site.get("/v1/schemas/lead.created") == json_schema("lead.created")
     assert site.get(f"/v1/schemas/{uuid.uuid4()}", 404)["code"] == "type_unknown"
+
+
+def test_the_schema_of_the_journey_file_is_there_for_every_editor(site: Site) -> None:
+    answer = site.client.get("/v1/schemas/journey", headers={"Authorization": ""})
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.json() == journey.json_schema()

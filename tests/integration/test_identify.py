@@ -120,7 +120,7 @@ def test_a_competitor_is_disqualified_and_never_scored_or_routed(spine: Spine) -
     assert lead["qualification"]["reason"] == "competitor"
 
 
-def test_somebody_who_comes_back_after_being_disqualified_gets_a_new_lead(spine: Spine) -> None:
+def test_a_competitor_who_comes_back_is_kept_with_the_lead_that_was_disqualified(spine: Spine) -> None:
     from schema.journey import default_journey  # noqa: PLC0415
 
     domain = default_journey().lists["competitors"][0]
@@ -130,8 +130,9 @@ def test_somebody_who_comes_back_after_being_disqualified_gets_a_new_lead(spine:
 
     spine.run()
 
-    assert spine.receipt(first)["person_id"] == spine.receipt(second)["person_id"]
-    assert spine.lead_of(first)["id"] != spine.lead_of(second)["id"]
+    assert spine.receipt(second)["status"] == "merged"
+    assert spine.lead_of(first)["id"] == spine.lead_of(second)["id"]
+    assert spine.lead_of(first)["state"] == "disqualified"
 
 
 @pytest.mark.parametrize(
@@ -168,3 +169,13 @@ def test_an_address_that_cannot_be_used_does_not_lose_the_lead(spine: Spine) -> 
     assert spine.receipt(receipt)["status"] == "processed"
     assert person["email"] is None
     assert touch["data"]["issues"]
+
+
+def test_a_question_that_is_answered_anew_has_the_new_answer(spine: Spine) -> None:
+    spine.arrives({"email": "lee@kiln.example", "message": "A first question.", "budget": "none", "seats": 5})
+    spine.run()
+    spine.arrives({"email": "lee@kiln.example", "message": "A second one.", "budget": "20000"})
+    spine.run()
+
+    (person,) = spine.rows("SELECT custom FROM person")
+    assert person["custom"] == {"budget": "20000", "seats": 5}

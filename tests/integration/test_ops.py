@@ -52,7 +52,7 @@ def test_every_queue_is_shown_also_when_nothing_waits(site: Site) -> None:
     assert all(queue == {"name": queue["name"]} | IDLE for queue in queues)
 
 
-IDLE = {"waiting": 0, "in_work": 0, "oldest_s": 0.0, "dead": 0}
+IDLE = {"waiting": 0, "in_work": 0, "oldest_s": 0.0, "dead": 0, "unreadable": []}
 
 
 def test_due_rows_wait_in_the_queue_of_their_step(site: Site) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from schema import journey
 from schema.errors import Permanent, Transient
 from schema.facts import Facts, Touch
-from schema.lifecycle import IllegalTransition, ReasonRequired
+from schema.lifecycle import GuardNotMet, IllegalTransition, ReasonRequired
 from schema.store import reading
 from schema.store.ids import new_id
 from services.api import shapes
@@ -79,6 +79,8 @@ def test_a_lead_has_the_shape_that_is_relied_on(site: Site) -> None:
         score_fit=25,
         score_engagement=30,
         grade="B",
+        score_cell="A1",
+        predicted=0.31,
         owner="ana",
         pool="dach",
         interests=["crm"],
@@ -87,7 +89,14 @@ def test_a_lead_has_the_shape_that_is_relied_on(site: Site) -> None:
     shown = site.get(f"/v1/leads/{lead}")
     shapes.Lead.model_validate(shown)
     assert (shown["id"], shown["state"], shown["next_step"]) == (lead, "opportunity", None)
-    assert shown["score"] == {"total": 55, "fit": 25, "engagement": 30, "grade": "B"}
+    assert shown["score"] == {
+        "total": 55,
+        "fit": 25,
+        "engagement": 30,
+        "grade": "B",
+        "cell": "A1",
+        "predicted": 0.31,
+    }
     assert (shown["owner"], shown["pool"], shown["source"], shown["journey"]) == (
         "ana",
         "dach",
@@ -268,7 +277,7 @@ def _facts(lead_id: str) -> Facts:
 def _decide(site: Site, lead: str) -> None:
     """Keep what the workers' own decisions say about the lead."""
     rules, facts = journey.default_journey(), _facts(lead)
-    qualification = judge(facts, rules)
+    qualification = judge(facts, rules, NOW)
     facts.know(qualification=qualification.facts())
     score = warmth(facts, rules, NOW)
     facts.know(score=score.facts())
@@ -294,7 +303,10 @@ def test_why_tells_each_decision_in_words_and_what_did_not_happen(site: Site) ->
     assert identified["why_not"] == ["Not usable as it came: phone_invalid."]
     assert qualified["text"] == "Not decided yet: has_need has to be asked for."
     assert any(said.startswith("reachable passed: has(person.email)") for said in qualified["because"])
-    assert any("not_a_competitor is unknown: company.domain is not known." in said for said in qualified["why_not"])
+    assert any(
+        "not_a_competitor is unknown: company.domain is not known, which counts as a pass." in said
+        for said in qualified["why_not"]
+    )
     assert scored["text"] == "Scored 40 of 100, grade C: fit 10, engagement 30."
     assert "+10 for Home market." in scored["because"]
     assert any(said.startswith("+30 for form (touchpoint ") for said in scored["because"])
@@ -337,6 +349,7 @@ def test_an_illegal_transition_names_what_is_possible(site: Site) -> None:
     ("error", "status", "code"),
     [
         (ReasonRequired("lose", ["price", "timing"]), 422, "reason_required"),
+        (GuardNotMet("lead", "lose", "company.employees >= 100", ["company.employees"]), 409, "guard_not_met"),
         (Permanent("lead_unknown"), 404, "lead_not_found"),
         (Transient("lead_busy"), 503, "lead_busy"),
         (RuntimeError("ana@acme.example"), 500, "internal"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from dramatiq import Message, Worker
 from sqlalchemy import Engine, text
 
 from schema import messages, tables
+from schema.journey import default_journey
 from schema.settings import Settings
 from schema.store import rows
 from schema.store.engine import make_engine
@@ -22,6 +24,7 @@ from services.ticker import run_ticker
 from tests.servers import create_database, drop_database
 from workers import sweep
 from workers.app import SWEEP, build, register_steps
+from workers.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,6 +133,125 @@ def test_a_sweep_while_the_database_is_away_is_given_up_quietly() -> None:
     with structlog.testing.capture_logs() as logs:
         sweep.Sweeper(engine, Heard(), Settings()).hear()
     assert [line["event"] for line in logs] == ["sweep.postponed"]
+
+
+# -- leads that wait ---------------------------------------------------------------------------------------------------
+
+DAY: Final = timedelta(days=1)
+
+
+def put_waiting(engine: Engine, **waits: datetime) -> str:
+    """A settled lead that waits; `wake_at` is the earliest, as the steps leave it."""
+    row = {
+        "id": new_id(), "person_id": new_id(), "journey": default_journey().version, "journey_name": "default",
+        "state": "lead", "open": True, "source": "website", "channel": "form", "created_at": NOW, "updated_at": NOW,
+        "waits": waits, "wake_at": min(waits.values()),
+    }  # fmt: skip
+    with engine.begin() as connection:
+        rows.insert(connection, tables.person, [{"id": row["person_id"], "created_at": NOW, "updated_at": NOW}])
+        rows.insert(connection, tables.lead, [row])
+    return str(row["id"])
+
+
+def found(engine: Engine, lead: str) -> dict[str, Any]:
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM lead WHERE id = :id"), {"id": lead}).mappings().one()
+        return dict(row)
+
+
+def test_a_lead_wakes_when_its_wait_is_over_and_not_before(engine: Engine) -> None:
+    lead = put_waiting(engine, advance=NOW)
+    assert sweep.wake(engine, NOW - timedelta(microseconds=1)) == {}
+    assert sweep.wake(engine, NOW) == {"advance": 1}
+    woken = found(engine, lead)
+    assert (woken["next_step"], woken["due_since"], woken["wake_at"]) == ("advance", NOW, None)
+    assert sweep.wake(engine, NOW) == {}
+
+
+def test_a_lead_whose_waits_are_all_over_begins_with_the_earliest_step(engine: Engine) -> None:
+    lead = put_waiting(engine, advance=NOW - 3 * DAY, score=NOW - DAY, qualify=NOW + DAY)
+    assert sweep.wake(engine, NOW) == {"score": 1}
+    assert found(engine, lead)["next_step"] == "score"
+
+
+def test_a_wait_that_was_missed_for_days_is_over_all_the_same(engine: Engine) -> None:
+    lead = put_waiting(engine, advance=NOW - 3 * DAY)
+    heard = Heard()
+    assert sweep.Sweeper(engine, heard, Settings()).sweep(NOW) == ["advance"]
+    assert heard.hints == [("advance", [])]
+    assert found(engine, lead)["due_since"] == NOW
+
+
+def test_a_lead_that_was_woken_and_never_hinted_at_is_found_by_the_next_sweep(engine: Engine) -> None:
+    put_waiting(engine, advance=NOW)
+    sweep.wake(engine, NOW)
+    heard = Heard()
+    assert sweep.Sweeper(engine, heard, Settings()).sweep(NOW + timedelta(seconds=4)) == ["advance"]
+    assert heard.hints == [("advance", [])]
+
+
+def test_a_wait_that_was_taken_back_wakes_nobody_and_the_next_one_is_kept(engine: Engine) -> None:
+    none_left = put_waiting(engine, advance=NOW)
+    one_left = put_waiting(engine, advance=NOW, score=NOW + DAY)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE lead SET waits = waits - 'advance'"))
+    assert sweep.wake(engine, NOW) == {None: 2}
+    assert [found(engine, lead)["due_since"] for lead in (none_left, one_left)] == [None, None]
+    assert [found(engine, lead)["wake_at"] for lead in (none_left, one_left)] == [None, NOW + DAY]
+    assert sweep.Sweeper(engine, Heard(), Settings()).sweep(NOW) == []
+
+
+def test_a_lead_in_the_hands_of_a_worker_is_left_to_it(engine: Engine) -> None:
+    lead = put_waiting(engine, advance=NOW)
+    other = put_waiting(engine, advance=NOW)
+    with engine.begin() as worker:
+        worker.execute(text("SELECT FROM lead WHERE id = :id FOR UPDATE"), {"id": lead})
+        assert sweep.wake(engine, NOW) == {"advance": 1}
+        assert (found(engine, lead)["due_since"], found(engine, other)["due_since"]) == (None, NOW)
+        worker.execute(text("UPDATE lead SET waits = '{}', wake_at = NULL WHERE id = :id"), {"id": lead})
+    assert sweep.wake(engine, NOW) == {}
+
+
+def test_two_sweepers_wake_each_lead_once_and_those_first_that_waited_longest(engine: Engine) -> None:
+    leads = [put_waiting(engine, advance=NOW - timedelta(seconds=number)) for number in range(1_050)]
+    with ThreadPoolExecutor(2) as sweepers:
+        portions = [portion.total() for portion in sweepers.map(lambda _: sweep.wake(engine, NOW), range(2))]
+    assert sum(portions) <= len(leads)
+    assert max(portions) <= 1_000
+    if min(portions) == 0:  # one was done before the other began, or locked all that the other looked at
+        asleep = [number for number, lead in enumerate(leads) if found(engine, lead)["due_since"] is None]
+        assert asleep == list(range(len(leads) - sum(portions)))
+    while sweep.wake(engine, NOW):
+        pass
+    with engine.connect() as connection:
+        due = connection.execute(text("SELECT count(*) FROM lead WHERE due_since = :now"), {"now": NOW}).scalar_one()
+    assert due == len(leads)
+
+
+def test_a_multitude_is_woken_only_as_fast_as_it_is_worked_off(engine: Engine) -> None:
+    leads = [put_waiting(engine, advance=NOW - timedelta(seconds=number)) for number in range(1, 13)]
+    sweeper = sweep.Sweeper(engine, Heard(), Settings(), portion=2, enough=5)
+
+    def due() -> list[int]:
+        return [number for number, lead in enumerate(leads) if found(engine, lead)["due_since"]]
+
+    sweeper.sweep(NOW)
+    assert due() == list(range(6, 12))
+    sweeper.sweep(NOW)
+    assert due() == list(range(4, 12)), "one portion, however much is due: nobody is kept waiting for ever"
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE lead SET due_since = NULL, next_step = NULL WHERE due_since IS NOT NULL"))
+    sweeper.sweep(NOW)
+    assert due() == [0, 1, 2, 3]
+
+
+def test_a_clock_that_jumps_ahead_and_back_does_no_harm(engine: Engine) -> None:
+    lead = put_waiting(engine, advance=NOW + DAY)
+    sweep.wake(engine, NOW + 2 * DAY)
+    Runtime(engine, Heard(), serves={"advance"}).hear("advance", now=NOW)
+    after = found(engine, lead)
+    assert (after["state"], after["due_since"], after["next_step"]) == ("lead", None, None)
+    assert after["wake_at"] == NOW + 30 * DAY, "its state's own time, decided anew"
 
 
 # -- the ticker --------------------------------------------------------------------------------------------------------

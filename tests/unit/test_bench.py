@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
+from schema.journey import default_journey
+from services.cli.deciding import decide_us_per_lead, sample
 from services.cli.load import Answer, Outcome, form, posts, read_answer, schedule
 from services.cli.measure import p50_p99, percentile, used
+from workers.decide.qualify import judge
+from workers.decide.route import choose
+from workers.decide.score import warmth
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{"receipt":"019aa000-0000-7000-8000-000000000001"}'
 
@@ -79,3 +85,14 @@ def test_an_answer_is_read_when_all_of_it_is_there() -> None:
 
 def test_a_refusal_is_an_answer_without_a_receipt() -> None:
     assert read_answer(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}") == Answer(503, "")
+
+
+def test_deciding_is_measured_on_leads_as_different_as_real_ones() -> None:
+    journey, now = default_journey(), datetime(2026, 1, 15, 12, tzinfo=UTC)
+    leads = [sample(number) for number in range(120)]
+
+    assert {len(facts.touchpoints) for facts in leads} == {1, 2, 3, 4, 5}
+    assert {judge(facts, journey, now).outcome for facts in leads} == {"qualified", "incomplete"}
+    assert {warmth(facts, journey, now).grade for facts in leads} >= {"A", "B", "C"}
+    assert {choose(facts, journey, {}, now).pool for facts in leads} == {"dach", "everybody"}
+    assert 1 < decide_us_per_lead(20) < 100_000

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.facts import Facts, Touch
-from schema.journey import default_journey, load
+from schema.journey import Journey, default_journey, load
 from workers.decide.score import MOST_TOLD, Score, warmth
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -106,15 +109,131 @@ def test_every_point_has_an_origin_and_every_figure_its_bounds(touches: list[Tou
     for part in found.parts:
         if part.rule == "page.pricing" and part.touchpoint:
             times.setdefault(part.rule, []).append(when[part.touchpoint])
-    for counted in times.values():
+    for counted in map(sorted, times.values()):
         assert all(last - first >= timedelta(days=7) for first, last in zip(counted, counted[3:], strict=False))
 
 
+@settings(max_examples=100, deadline=None)
+@given(TOUCHES, TOUCHES)
+def test_more_that_speaks_for_a_lead_never_makes_it_colder(touches: list[Touch], more: list[Touch]) -> None:
+    known = {touch.id for touch in touches}
+    added = [touch for touch in more if touch.kind != "spam.click" and touch.id not in known]
+    assert score(*touches, *added).engagement >= score(*touches).engagement
+
+
+@settings(max_examples=100, deadline=None)
+@given(TOUCHES, st.timedeltas(timedelta(), timedelta(days=2000)))
+def test_age_alone_never_makes_a_lead_warmer(touches: list[Touch], passed: timedelta) -> None:
+    happened = [touch for touch in touches if touch.kind != "spam.click" and touch.occurred_at <= NOW]
+    facts = Facts("l1", "website", "form", "lead", touchpoints=happened)
+    assert warmth(facts, JOURNEY, NOW + passed).total <= warmth(facts, JOURNEY, NOW).total
+
+
+MINUTES = st.lists(st.integers(0, 40), max_size=9, unique=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MINUTES, st.integers(1, 3), st.integers(1, 15))
+def test_of_what_is_limited_the_choice_that_gives_most_counts(minutes: list[int], most: int, per: int) -> None:
+    journey = journey_of(engagement={"half_life": "10m", "on": {"visit": {"points": 9, "max": most, "per": f"{per}m"}}})
+    touches = [Touch("visit", NOW - timedelta(minutes=ago), str(ago)) for ago in minutes]
+    found = warmth(Facts("l1", "website", "form", "lead", touchpoints=touches), journey, NOW)
+
+    def allowed(chosen: tuple[int, ...]) -> bool:
+        return all(late - early >= per for early, late in zip(chosen, chosen[most:], strict=False))
+
+    choices = (c for size in range(len(minutes) + 1) for c in combinations(sorted(minutes), size) if allowed(c))
+    best = max(sum(9 * 0.5 ** (ago / 10) for ago in chosen) for chosen in choices)
+    assert math.isclose(sum(part.points for part in found.parts), best, abs_tol=1e-9)
+    assert sum(found.touchpoints for found in found.uncounted) == len(minutes) - len(found.parts)
+
+
+def journey_of(**rules: Any) -> Journey:  # noqa: ANN401 - the keys of the score rules
+    return Journey.model_validate(
+        {
+            "journey": "scoring",
+            "people": {"ana": {"email": "ana@example.com"}},
+            "score": rules,
+            "route": {"pools": {"everybody": {"members": {"ana": 1}}}},
+            "lifecycle": {"lead": {"final": True}},
+        }
+    )
+
+
+def of(journey: Journey, *touches: Touch, now: datetime = NOW, **person: object) -> Score:
+    return warmth(Facts("l1", "website", "form", "lead", person=person, touchpoints=list(touches)), journey, now)
+
+
+def test_a_group_has_limits_of_its_own_on_both_sides() -> None:
+    journey = journey_of(
+        fit=[
+            {"when": 'person.country == "DE"', "points": 30, "group": "home"},
+            {"when": "has(person.phone)", "points": 15, "group": "home"},
+            {"when": 'person.language == "de"', "points": 5},
+        ],
+        engagement={
+            "on": {"click": {"points": 8, "group": "web"}, "visit": {"points": 9, "group": "web"}, "form": 20,
+                   "spam": {"points": -30, "group": "bad"}, "unsubscribe": {"points": -30, "group": "bad"}},
+        },
+        groups={"home": {"cap": 40}, "web": {"cap": 12}, "bad": {"floor": -25}},
+    )  # fmt: skip
+    fit = of(journey, country="DE", phone="+49", language="de")
+    assert (fit.fit, fit.explain()["groups"]) == (
+        45, [{"group": "home", "axis": "fit", "points": 45.0, "counted": 40.0}]
+    )  # fmt: skip
+    deeds = of(journey, touch("click", 0), touch("visit", 0), touch("form", 0))
+    assert deeds.engagement == 32
+    assert {part["rule"]: part.get("group") for part in deeds.explain()["parts"]} == {
+        "click": "web", "visit": "web", "form": None
+    }  # fmt: skip
+    both = [touch(kind, 0) for kind in ("spam", "unsubscribe")]
+    assert of(journey, *both, touch("form", 0), touch("form", 0, "2")).engagement == 15
+
+
+def test_a_kind_can_halve_at_a_pace_of_its_own() -> None:
+    journey = journey_of(engagement={"half_life": "30d", "on": {"form": 20, "chat": {"points": 40, "half_life": "5d"}}})
+    assert of(journey, touch("chat", 10)).engagement == 10
+    assert of(journey, touch("form", 30)).engagement == 10
+
+
+def test_fit_and_engagement_apart_are_a_cell() -> None:
+    journey = journey_of(
+        fit=[{"when": 'person.country == "DE"', "points": 30}],
+        engagement={"on": {"form": 20, "chat": 50}},
+        grid={"fit": {"A": 30, "B": 0}, "engagement": {"1": 40, "2": 10}},
+    )
+    assert of(journey, touch("chat", 0), country="DE").facts()["cell"] == "A1"
+    assert of(journey, touch("form", 0)).cell == "B2"
+    assert of(journey).facts() == {"total": 0, "fit": 0, "engagement": 0, "grade": ""}
+
+
+@dataclass
+class Likely:
+    probability: float
+    version: str = "0123456789ab"
+
+    def explain(self) -> dict[str, Any]:
+        return {"version": self.version, "probability": self.probability}
+
+
+def test_a_prediction_stands_beside_the_points_and_changes_none() -> None:
+    facts = Facts("l1", "website", "form", "lead", touchpoints=[touch("form", 0)])
+    alone, beside = warmth(facts, JOURNEY, NOW), warmth(facts, JOURNEY, NOW, Likely(0.123456))
+    assert beside.facts() == alone.facts() | {"predicted": 0.1235}
+    assert beside.explain()["prediction"] == {"version": "0123456789ab", "probability": 0.123456}
+
+
+CAPS = st.integers(0, 60)
+
+
 @settings(max_examples=60, deadline=None)
-@given(TOUCHES)
-def test_what_counted_goes_on_counting_when_more_comes_in(touches: list[Touch]) -> None:
-    before = {part.touchpoint for part in score(*touches).parts}
-    assert before <= {part.touchpoint for part in score(*touches, touch("page.pricing", -4 / 24 / 60, "later")).parts}
+@given(TOUCHES, CAPS, CAPS, CAPS, CAPS)
+def test_a_higher_cap_never_makes_a_lead_colder(touches: list[Touch], cap: int, more: int, group: int, up: int) -> None:
+    def found(cap: int, group: int) -> int:
+        kinds = {"form": {"points": 20, "group": "web"}, "visit": {"points": 9, "group": "web"}, "chat": 7}
+        return of(journey_of(engagement={"cap": cap, "on": kinds}, groups={"web": {"cap": group}}), *touches).total
+
+    assert found(cap, group) <= found(min(100, cap + more), min(100, group + up))
 
 
 def test_an_explanation_stays_short_and_adds_up() -> None:

@@ -1,0 +1,250 @@
+"""
+The words of a difference between two journeys: how every key is called, and what a value is in a sentence.
+
+`told` says one difference, `plain` is a value as JSON has it; which differences there are, `diff` finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+
+from schema.journey import words
+from schema.journey.expressions import Expression
+from schema.journey.model import Again, Calendar, Capacity, Criterion, FitRule, Transition
+from schema.journey.phrases import said
+
+Kind = Literal["added", "removed", "changed", "moved"]
+Path = tuple[str, ...]
+
+_FORMS: Final[dict[Path, tuple[str, str, str]]] = {
+    ("lifecycle", "*", "to", "*"): (
+        "State {0}: a new way to {after}, by {1}",
+        "State {0}: no way to {before} by {1} any more",
+        "State {0}: {1} leads to {before} -> {after}",
+    ),
+    ("sources", "*", "map", "*"): (
+        "Source {0}: reads {1} as {after}",
+        "Source {0}: no longer reads {1} as {before}",
+        "Source {0}: reads {1} as {before} -> {after}",
+    ),
+    ("score", "grades", "*"): (
+        "Grade {0} is new, from {after}",
+        "Grade {0} is gone, it was from {before}",
+        "Grade {0} from {before} -> {after}",
+    ),
+    ("score", "grid", "*", "*"): (
+        "Grid: {0} {1} is new, from {after}",
+        "Grid: {0} {1} is gone, it was from {before}",
+        "Grid: {0} {1} from {before} -> {after}",
+    ),
+}
+"""How single values are told when they are added, removed or changed."""
+_SUBJECTS: Final[dict[Path, str]] = {
+    ("route", "pools", "*"): "Pool {0}",
+    ("score", "engagement", "on", "*"): "Engagement by {0}",
+    ("score", "fit", "*"): "Fit rule “{0}”",
+    ("score", "groups", "*"): "Group {0}",
+    ("score", "engagement"): "Engagement",
+    ("score", "machines"): "Scanners",
+    ("score", "grid"): "Grid",
+    ("sources", "*"): "Source {0}",
+    ("qualify", "*"): "Criterion {0}",
+    ("requalify", "*"): "After a no for {0}",
+    ("people", "*"): "Person {0}",
+    ("calendars", "*"): "Calendar {0}",
+    ("lists", "*"): "List {0}",
+    ("lifecycle", "*"): "State {0}",
+    ("transitions", "*"): "Transition {0}",
+    ("route",): "Routing",
+    ("score",): "Score",
+    (): "Journey",
+}
+"""Who or what a path is about: the first that its beginning fits."""
+FIELDS: Final = {
+    "accept_within": "to be accepted within",
+    "address": "address",
+    "after": "after",
+    "after_send": "not sooner after a message than",
+    "burst": "how many at once are a scanner's",
+    "calendar": "calendar",
+    "calendars": "calendars",
+    "campaigns": "campaigns",
+    "cap": "at most",
+    "capacity": "capacity",
+    "days": "open",
+    "dedupe": "the same again",
+    "department": "department",
+    "departments": "departments",
+    "description": "description",
+    "email": "e-mail address",
+    "enabled": "switched on",
+    "engagement": "engagement",
+    "escalate_to": "escalated to",
+    "final": "final",
+    "fit": "fit",
+    "fits": "only to members for whom",
+    "floor": "at least",
+    "grades": "grades",
+    "grid": "grid",
+    "group": "group",
+    "groups": "groups",
+    "half_life": "halves every",
+    "hand_on": "times it is handed on",
+    "holidays": "closed on",
+    "hours": "hours",
+    "journey": "name",
+    "kind": "kind",
+    "kinds": "kinds looked at",
+    "kpis": "measured by",
+    "label": "label",
+    "lifecycle": "states",
+    "lists": "lists",
+    "machines": "scanners",
+    "map": "mapping",
+    "max": "at most this many",
+    "members": "members",
+    "most": "times at most",
+    "name": "name",
+    "news": "when heard of again",
+    "on": "points",
+    "open": "leads at once",
+    "origins": "sites that may post",
+    "otherwise": "without an answer",
+    "outcome": "counts as",
+    "people": "people",
+    "per": "within any",
+    "points": "points",
+    "pools": "pools",
+    "qualify": "criteria",
+    "question": "what is asked",
+    "reason": "reason",
+    "redirect": "pages to send on to",
+    "region": "country of telephone numbers",
+    "reject": "fails if",
+    "remind_after": "reminded after",
+    "requalify": "requalification",
+    "require": "passes if",
+    "route": "routing",
+    "score": "score",
+    "skills": "skills",
+    "sla": "SLA",
+    "sources": "sources",
+    "speaks": "speaks",
+    "steps": "steps",
+    "sticky": "comes back to the same owner within",
+    "system": "system",
+    "to": "ways",
+    "transitions": "transitions",
+    "trigger": "trigger",
+    "tz": "time zone",
+    "unknown": "when it is not known",
+    "when": "when",
+    "window": "is one arrival within",
+    "within": "within",
+}
+"""Every key of the language, as a difference names it."""
+
+
+class Week(dict[str, tuple[str, ...]]):
+    """The open times of a week: compared and told as a whole."""
+
+
+def nothing(value: Any) -> bool:  # noqa: ANN401 - any value of a journey
+    """Whether a key says nothing: left out, an empty list or an empty text."""
+    return value is None or value in ((), "")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a journey
+    """JSON-ready, close to what stands in the file."""
+    if isinstance(value, timedelta):
+        return words.short(value)
+    if isinstance(value, Expression):
+        return value.source
+    if isinstance(value, tuple):
+        return [plain(inner) for inner in value] or None
+    if isinstance(value, Calendar):
+        return {"tz": value.tz, "holidays": list(value.holidays), "days": plain(words.week(value))}
+    if isinstance(value, BaseModel):
+        value = _written(value)
+    return {name: plain(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _written(value: BaseModel) -> dict[str, Any]:
+    """The keys that the file has."""
+    return {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+
+
+def told(path: Path, kind: Kind, a: Any, b: Any) -> str:  # noqa: ANN401 - any values of a journey
+    """One difference as a sentence, from what was there (`a`) and what is (`b`)."""
+    before, after = worded(a), worded(b)
+    if before == after:
+        before, after = str(plain(a)), str(plain(b))
+    for pattern, forms in _FORMS.items():
+        if (names := _fitting(pattern, path)) is not None and len(pattern) == len(path):
+            form = dict(zip(("added", "removed", "changed"), forms, strict=True))[kind]
+            return form.format(*names, before=before, after=after)
+    subject, keys = _subject(path)
+    about = ": ".join(FIELDS.get(name, name) for name in keys)
+    if kind == "changed" and isinstance(a, tuple) and set(a) != set(b):
+        before, after = "", _in_and_out(a, b)
+    if kind == "added":
+        return f"{subject}: {about} {after} (none before)" if about else f"{subject} is new: {after}"
+    if kind == "removed":
+        return f"{subject}: {about} no longer said (was {before})" if about else f"{subject} is gone: {before}"
+    change = f"{before} -> {after}" if before else after
+    return f"{subject}: {about} {change}" if about else f"{subject}: {change}"
+
+
+def _fitting(pattern: Path, path: Path) -> list[str] | None:
+    """What stands at the stars of a pattern that the path begins with; None when it does not."""
+    pairs = list(zip(pattern, path, strict=False))
+    fits = len(pairs) == len(pattern) and all(wanted in ("*", found) for wanted, found in pairs)
+    return [found for wanted, found in pairs if wanted == "*"] if fits else None
+
+
+def _subject(path: Path) -> tuple[str, Path]:
+    """Who or what a path is about, and the keys below that."""
+    pattern, form, names = next(
+        (pattern, form, names) for pattern, form in _SUBJECTS.items() if (names := _fitting(pattern, path)) is not None
+    )
+    return form.format(*names), path[len(pattern) :]
+
+
+def _in_and_out(a: tuple[Any, ...], b: tuple[Any, ...]) -> str:
+    new, gone = tuple(item for item in b if item not in a), tuple(item for item in a if item not in b)
+    parts = [f"{worded(new)} added"] if new else []
+    return ", ".join([*parts, f"{worded(gone)} removed"] if gone else parts)
+
+
+_WORDED: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
+    (bool, lambda value: "yes" if value else "no"),
+    (timedelta, words.time),
+    (Expression, said),
+    (Week, words.opening),
+    (Calendar, words.hours),
+    (Capacity, words.capacity),
+    (Again, words.again),
+    (BaseModel, lambda value: _summary(value)),  # noqa: PLW0108 - it is defined below
+    (dict, lambda value: ", ".join(f"{name} {worded(inner)}" for name, inner in value.items()) or "none"),
+    (tuple, lambda value: ", ".join(map(worded, value))),
+    (list, lambda value: ", ".join(map(worded, value))),
+    (str, lambda value: f"“{value}”" if " " in value else value),
+)
+
+
+def worded(value: Any) -> str:  # noqa: ANN401 - any value of a journey
+    """A value as a sentence names it."""
+    if nothing(value):
+        return "none"
+    return next((tell(value) for kind, tell in _WORDED if isinstance(value, kind)), str(value))
+
+
+def _summary(value: BaseModel) -> str:
+    """What the file says of a thing that is new or gone; its name is told already."""
+    known = {"label"} if isinstance(value, FitRule) else {"name"} if isinstance(value, Criterion) else set()
+    parts = [f"{FIELDS[name]} {worded(inner)}" for name, inner in _written(value).items() if name not in known]
+    return "; ".join(parts) or ("asked for by hand" if isinstance(value, Transition) else "as usual")
