@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
-_FIXED: Final = {"person_id", "journey_name", "created_at", "source", "channel"}
+_FIXED: Final = {"person_id", "journey_name", "source", "channel"}
 _LEAD_CHANGES: Final = tuple(name for name in _LEAD_COLUMNS if name not in _FIXED)
 
 _LOAD: Final = text("""
@@ -254,6 +254,8 @@ class Batch:
             [{name: person[name] for name in _PERSON_COLUMNS} for person in created],
         )
         rows.insert(self.connection, tables.touchpoint, self._inserts.pop(tables.touchpoint, []))
+        mails = self._inserts.pop(tables.message, [])
+        rows.insert(self.connection, tables.message, mails, "ORDER BY message_id ON CONFLICT DO NOTHING")
         for table in (tables.person, tables.receipt):
             rows.update(self.connection, table, "id", self._updates.pop(table, []))
 

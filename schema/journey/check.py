@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from schema.journey.document import Path
 from schema.journey.fields import nearest
-from schema.journey.model import Journey, State, Way
+from schema.journey.model import IDS_ONLY, PROVIDERS, Journey, State, Way
 from schema.messages import STEPS
 
 Finding = tuple[Path, str]
@@ -18,6 +18,8 @@ Finding = tuple[Path, str]
 
 def findings(journey: Journey) -> Iterator[Finding]:
     """Everything that is wrong with the journey as a whole; nothing for one that can be switched on."""
+    yield from _sources(journey)
+    yield from _forms(journey)
     yield from _steps(journey)
     yield from _states(journey)
     yield from _reachable(journey)
@@ -26,6 +28,30 @@ def findings(journey: Journey) -> Iterator[Finding]:
     yield from _criteria(journey)
     yield from _grades(journey)
     yield from _pools(journey)
+
+
+def _sources(journey: Journey) -> Iterator[Finding]:
+    for name, source in journey.sources.items():
+        for key in ("provider", "token"):
+            if source.kind != "hook" and getattr(source, key) is not None:
+                yield ("sources", name, key), f"only sources of kind hook have a {key}"
+        if source.provider in IDS_ONLY and source.token is None:
+            message = f"{PROVIDERS[source.provider]} only sends ids: name the environment variable of its `token`"
+            yield ("sources", name, "provider"), message
+
+
+def _forms(journey: Journey) -> Iterator[Finding]:
+    for name, source in journey.sources.items():
+        for key in ("fields", "consent", "double_opt_in"):
+            if source.kind != "form" and getattr(source, key):
+                yield ("sources", name, key), f"`{key}` is for sources of kind form; this one is of kind {source.kind}"
+        seen: set[str] = set()
+        for index, field in enumerate(source.fields):
+            if field.name in seen:
+                yield ("sources", name, "fields", index), f"{field.name} stands twice; each field has a name of its own"
+            seen.add(field.name)
+        if source.double_opt_in and source.fields and not any(field.kind == "email" for field in source.fields):
+            yield ("sources", name, "double_opt_in"), "nobody can be asked to confirm without an e-mail field"
 
 
 def _steps(journey: Journey) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from services.api import feed, health, moves, ops, pages, reading
+from services.api import feed, files, health, moves, ops, pages, quarantine, reading
 from services.api.context import Context
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
@@ -74,7 +74,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         routes=list(pages.ROUTES),
     )
     app.state.context = Context(settings, engine, keyring, sources, receiver, move, hint, revision)
-    for part in (reading, moves, feed, ops, health):
+    for part in (reading, moves, feed, ops, health, quarantine, files):
         app.include_router(part.router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Calm)

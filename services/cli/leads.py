@@ -1,4 +1,4 @@
-"""Commands on leads: list them, show one with its story, say why."""
+"""Commands on leads: list them, show one with its story, say why; `import` is in `imports`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from schema.errors import Permanent
+from services.cli.imports import import_
 from services.cli.place import DataDir, read_settings, transaction
 from services.cli.terminal import AsJson, plain, print_fields, print_json, print_table
 
@@ -19,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command()(show)
     group.command()(why)
+    group.command("import")(import_)
     app.add_typer(group, name="leads", rich_help_panel="Look and change")
 
 

@@ -14,9 +14,9 @@ from typing import Final
 import typer
 
 from schema.errors import ThroughlineError
-from services.cli import bench, demo, events, journey, keys, leads, ops, run
+from services.cli import bench, demo, events, journey, keys, leads, mail, ops, quarantine, run, sources
 
-COMMANDS: Final = (run, demo, bench, journey, leads, events, ops, keys)
+COMMANDS: Final = (run, mail, demo, bench, journey, sources, leads, events, quarantine, ops, keys)
 """Modules with `add_to(app)`, in the order of the help. They import nothing slow before a command runs."""
 
 app = typer.Typer(

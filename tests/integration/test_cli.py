@@ -40,7 +40,9 @@ READING: Final = {
     "journey check", "journey show", "leads list", "leads show", "leads why", "events tail", "ops queues",
     "ops dead-letters", "ops account", "keys list",
 }  # fmt: skip
-CHANGING: Final = {"migrate", "journey activate", "ops retry", "ops discard", "keys create", "keys revoke"}
+CHANGING: Final = {
+    "migrate", "journey activate", "leads import", "ops retry", "ops discard", "keys create", "keys revoke",
+}  # fmt: skip
 
 
 class Shell:
