@@ -166,6 +166,17 @@ def match_keys(found: Draft, source: str | None = None) -> list[tuple[str, str]]
     return keys
 
 
+def says_something(found: Draft) -> bool:
+    """Tell whether somebody could make use of it, if only by hand: an address with a typing error is still one."""
+    tried = any(issue.code.startswith(("email_", "phone_")) for issue in found.issues)
+    return bool(tried or found.name or found.message or found.phone or found.company.name or found.company.domain)
+
+
+def is_field(name: str) -> bool:
+    """Tell whether the right side of a mapping is a field of ours, or says itself that it is one of their own."""
+    return name.startswith("custom.") or not _target(name).startswith("custom.")
+
+
 class _Found(NamedTuple):
     """A value, where it stood, and the name it goes by in `custom` if it cannot be used."""
 

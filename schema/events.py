@@ -24,7 +24,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class LeadCreated(Event, frozen=True):
-    """A lead began: the first touch of a person on a journey."""
+    """A lead began: the first touch of a person on a journey. `quiet`: from a file; nothing is to be set off by it."""
 
     person_id: str
     receipt_id: str
@@ -32,16 +32,27 @@ class LeadCreated(Event, frozen=True):
     channel: str
     journey: str
     state: str
+    quiet: bool = False
 
 
 class LeadTouched(Event, frozen=True):
-    """Another touchpoint reached an open lead."""
+    """Another touchpoint reached an open lead. `quiet`: from a file; nothing is to be set off by it."""
 
     person_id: str
     touchpoint_id: str
     kind: str
     source: str
     channel: str
+    quiet: bool = False
+
+
+class PersonOptInRequested(Event, frozen=True):
+    """Consent was ticked and counts when it is confirmed: send the person a link to `path`, on our base URL."""
+
+    person_id: str
+    receipt_id: str
+    purposes: list[str]
+    path: str
 
 
 class LeadQualified(Event, frozen=True):
@@ -150,6 +161,7 @@ class LeadTransitioned(Event, frozen=True):
 TYPES: Final[dict[str, type[Event]]] = {
     "lead.created": LeadCreated,
     "lead.touched": LeadTouched,
+    "person.opt_in_requested": PersonOptInRequested,
     "lead.qualified": LeadQualified,
     "lead.disqualified": LeadDisqualified,
     "lead.undecided": LeadUndecided,

@@ -40,7 +40,8 @@ class Facts:
     of this run that automation may not go back to. `entered_at` is since when the lead is in its state, `overdue`
     whether it was told that this is too long, `recycled` how often it was looked at again after a no. `assignment` is
     how it came to its owner and whether they accepted, `waiting_since` since when it is in a pool's queue, and
-    `previous_owner` who had this person's last lead, until when. Personal data stays out of `repr`.
+    `previous_owner` who had this person's last lead, until when. `quiet`: all that is known of it was loaded from files,
+    so no clock runs for it. Personal data stays out of `repr`.
     """
 
     lead_id: str
@@ -61,6 +62,7 @@ class Facts:
     assignment: dict[str, Any] | None = None
     waiting_since: datetime | None = None
     previous_owner: tuple[str, datetime] | None = None
+    quiet: bool = False
     visited: frozenset[str] = frozenset()
     _view: View | None = field(default=None, init=False, repr=False, compare=False)
     _version: str = field(default="", init=False, repr=False, compare=False)

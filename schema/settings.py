@@ -32,6 +32,16 @@ class Settings(BaseSettings):
     """`amqp://…`: publish events to the exchange `throughline.events` too."""
     consume_url: str = ""
     """`amqp://…`: take events from the queues of the sources of kind `events`."""
+    meta_url: str = "https://graph.facebook.com/v24.0"
+    """Where the answers that a delivery of Meta Lead Ads names are fetched."""
+    linkedin_url: str = "https://api.linkedin.com/rest"
+    """The same for LinkedIn Lead Sync."""
+    mail_listen: str = ""
+    """`smtp://host:port` or `lmtp://host:port`: take mail for the addresses of the sources of kind `email`."""
+    mail_per_minute: int = Field(default=6000, ge=1)
+    """Mails that one sender may hand over in a minute; then it is asked to come back. An address takes ten times it."""
+    imap_urls: SecretStr = SecretStr("")
+    """Mailboxes to read, separated by spaces: `imaps://user:password@host/INBOX?source=inbox`."""
     smtp_url: str = ""
     base_url: str = ""
     secret_key: SecretStr = SecretStr("")

@@ -1,11 +1,13 @@
 """
 Reading an arrival: which reader takes it, by its channel.
 
-    form, api        a payload by its source's mapping
+    form             a payload by its source's mapping, weighed as spam (`schema/form`)
+    opt_in           the consent of a form, confirmed (`schema/opt_in`)
+    api              a payload by its source's mapping
     hook             a provider's own shape (`schema/providers`), then as a payload
     event            a CloudEvent or a call in the Segment dialect (`schema/incoming`)
     email            a message (`schema/mail`)
-    import           one row of a file
+    import           one row of a file (`schema/importing`)
 
 Pure: whoever asks first whether something can be read gets the answer that the worker will come to.
 """
@@ -17,8 +19,13 @@ from typing import Final
 
 from schema import payload
 from schema.draft import draft
+from schema.form import read_form
+from schema.importing import read_import
 from schema.incoming import read_event
 from schema.journey import Source
+from schema.mail.read import read_mail
+from schema.opt_in import read_confirmation
+from schema.providers import read_hook
 from schema.understood import Raw, Understood
 
 Reader = Callable[[Raw, Source], Understood]
@@ -40,4 +47,12 @@ def _payload(raw: Raw, source: Source) -> Understood:
     return Understood(read, kind=read.kind or raw.channel, occurred_at=read.occurred_at)
 
 
-READERS: Final[dict[str, Reader]] = {"form": _payload, "api": _payload, "import": _payload, "event": read_event}
+READERS: Final[dict[str, Reader]] = {
+    "form": read_form,
+    "opt_in": read_confirmation,
+    "api": _payload,
+    "import": read_import,
+    "event": read_event,
+    "email": read_mail,
+    "hook": read_hook,
+}

@@ -31,7 +31,13 @@ class Understood(msgspec.Struct):
 
     `kind` is the touchpoint's kind (`form`, `email.reply`, `purchase`); `data` is kept with it. `keys` are match keys
     beside those of the draft, in order of trust, such as `("thread", …)`. With an `outcome` there is nothing to travel:
-    the receipt ends as that, for the `reason` (a code); `detail` says more, without personal data.
+    the receipt ends as that, for the `reason` (a code); `detail` says more, without personal data. With `only_known`
+    too, a machine wrote it: it goes to the open lead of somebody known, if there is one, and opens none.
+
+    The keys `("thread", …)`, a message id of the conversation, and `("lead", …)` find somebody and are nobody's own.
+    `message_id` is what a mail is called itself.
+
+    What is `quiet` was loaded from a file: nothing is to be sent or set off because of it.
     """
 
     draft: Draft
@@ -43,3 +49,6 @@ class Understood(msgspec.Struct):
     reason: str = ""
     detail: dict[str, Any] = msgspec.field(default_factory=dict)
     test: bool = False
+    only_known: bool = False
+    message_id: str = ""
+    quiet: bool = False

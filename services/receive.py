@@ -78,7 +78,7 @@ class Submission:
     What one sender handed over in one go, under one key.
 
     `key` is the sender's own (`explicit`) or empty: then the content is the key, for `window`. One that `joins` has a
-    key that names what happened, not the request: two at once are one.
+    key that names what happened, not the request: two at once are one. `memory` is how long that key is remembered.
     """
 
     arrivals: Sequence[Arrival]
@@ -86,6 +86,7 @@ class Submission:
     key: str = ""
     window: timedelta = timedelta(hours=24)
     joins: bool = False
+    memory: timedelta = KEY_MEMORY
     digest: bytes = b""
     fingerprint: bytes = b""
     receipt_ids: list[str] = field(default_factory=list)
@@ -98,9 +99,11 @@ class Submission:
             content.update(len(arrival.body).to_bytes(8, "big"))
             content.update(arrival.body)
         self.fingerprint = content.digest()
-        name = b"key\0" + self.key.encode() if self.key else b"content\0" + self.fingerprint
-        held = self.arrivals[0].held.encode()  # what was only held does not answer for what would be processed
-        self.digest = hashlib.sha256(held + name).digest()
+        held = self.arrivals[0].held  # what was only held does not answer for what would be processed
+        if self.key:
+            self.digest = key_digest(self.key, held)
+        else:
+            self.digest = hashlib.sha256(held.encode() + b"content\0" + self.fingerprint).digest()
         self.receipt_ids = [new_id() for _ in self.arrivals]
 
     @property
@@ -117,6 +120,11 @@ class Submission:
     def size(self) -> int:
         """Bytes it holds in memory while it waits."""
         return sum(len(arrival.body) for arrival in self.arrivals)
+
+
+def key_digest(key: str, held: str = "") -> bytes:
+    """What a sender's key is remembered as."""
+    return hashlib.sha256(held.encode() + b"key\0" + key.encode()).digest()
 
 
 _STORE: Final = text("""
@@ -343,7 +351,7 @@ def _submission_row(submission: Submission, now: datetime) -> dict[str, Any]:
         "fingerprint": rows.as_bytea(submission.fingerprint),
         "receipt_ids": submission.receipt_ids,
         "received_at": now,
-        "expires_at": now + (KEY_MEMORY if submission.explicit else submission.window),
+        "expires_at": now + (submission.memory if submission.explicit else submission.window),
     }
 
 

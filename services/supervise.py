@@ -158,6 +158,8 @@ class Supervisor:
             self._children.append(Child("relay", ["relay"]))
         if self._settings.consume_url:
             self._children.append(Child("consume", ["consume"]))
+        if self._settings.mail_listen or self._settings.imap_urls.get_secret_value():
+            self._children.append(Child("mail", ["mail"]))
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)  # from here on they are waited for
         for child in self._children:
             child.start(self._environment)

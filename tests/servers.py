@@ -12,6 +12,7 @@ process that started it, however that ends.
 from __future__ import annotations
 
 import fcntl
+import imaplib
 import json
 import os
 import platform
@@ -200,6 +201,39 @@ def _redis_program() -> Path:
     if not installed:
         raise RuntimeError(f"no Redis server for {platform.machine()}: please install valkey-server or redis-server")
     return Path(installed)
+
+
+class Mailboxes(_PortServer):
+    """An IMAP server with one user; what it holds is gone when it stops, and its mailboxes are others after that."""
+
+    user = "sales"
+
+    def __init__(self) -> None:
+        super().__init__("imap")
+        self.port = _free_ports(1)[0]
+        self.password = secrets.token_urlsafe(12)
+
+    @property
+    def url(self) -> str:
+        return f"imap://{self.user}:{self.password}@127.0.0.1:{self.port}/INBOX"
+
+    def client(self) -> imaplib.IMAP4:
+        """A mail program that has the inbox open."""
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=30)
+        client.login(self.user, self.password)
+        client.select("INBOX")
+        return client
+
+    def _answers(self) -> bool:
+        with suppress(OSError, imaplib.IMAP4.error):
+            imaplib.IMAP4("127.0.0.1", self.port, timeout=10).logout()
+            return True
+        return False
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--no-tls", "--no-service", "managesieve"]
+        who = ["dict", "--demo-user", self.user, "--demo-password", self.password]
+        return self._folder.spawn([Path(sys.executable).with_name("pymap"), *where, *who], signal.SIGTERM)
 
 
 class RabbitMQ(_PortServer):

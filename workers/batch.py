@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
-_FIXED: Final = {"person_id", "journey_name", "created_at", "source", "channel"}
+_FIXED: Final = {"person_id", "journey_name", "source", "channel"}
 _LEAD_CHANGES: Final = tuple(name for name in _LEAD_COLUMNS if name not in _FIXED)
 
 _LOAD: Final = text("""
@@ -327,6 +327,11 @@ class Batch:
             self.connection,
             rows.Write(tables.person, [{name: person[name] for name in _PERSON_COLUMNS} for person in created]),
             rows.Write(tables.touchpoint, self._inserts.pop(tables.touchpoint, [])),
+            rows.Write(
+                tables.message,
+                self._inserts.pop(tables.message, []),
+                "ORDER BY message_id ON CONFLICT DO NOTHING",
+            ),
             rows.Write(tables.person, self._updates.pop(tables.person, []), key="id"),
             rows.Write(tables.receipt, self._updates.pop(tables.receipt, []), key="id"),
         )
@@ -356,6 +361,7 @@ def _facts(row: dict[str, Any], touches: list[Touch]) -> Facts:
         recycled=row["recycled"],
         assignment=row["assignment"],
         waiting_since=row["waiting_since"],
+        quiet=row["quiet"],
     )
 
 

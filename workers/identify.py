@@ -6,18 +6,23 @@ Identify: whose is this arrival?
     writes  person, company, match keys, touchpoint, lead; the receipt's outcome; and makes `qualify` the next step
             of a new lead, `score` that of a known one (`qualify` again while its qualification has not passed, or
             when it was told no)
-    tells   lead.created, or lead.touched
+    tells   lead.created, or lead.touched; person.opt_in_requested
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy import text
+
 from schema import lifecycle, payload, tables
-from schema.draft import Draft, match_keys
-from schema.events import LeadCreated, LeadTouched
+from schema.draft import match_keys, says_something
+from schema.events import LeadCreated, LeadTouched, PersonOptInRequested
 from schema.facts import Facts, Touch
+from schema.opt_in import NOTED_TOKEN
+from schema.providers import FETCHED
 from schema.store.ids import new_id
 from schema.understand import understand
 from schema.understood import Raw
@@ -28,6 +33,7 @@ from workers.runtime import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from sqlalchemy import RowMapping
 
@@ -48,12 +54,15 @@ class Refusal:
 def identify(batch: Batch) -> None:
     """Tie each receipt to a person and a lead."""
     arrivals = []
+    fetched = _fetched(batch)
     for receipt in batch.receipts:
-        found = read(receipt, batch.book.for_source(batch.connection, receipt["source"]))
+        raw = fetched.get(receipt["id"]) or raw_of(receipt)
+        found = read(receipt, raw, batch.book.for_source(batch.connection, receipt["source"]))
         if isinstance(found, Refusal):
             _settle(batch, receipt, found.status, reason=found.reason, detail=found.detail)
         else:
             arrivals.append(found)
+    arrivals = _of_people(batch, arrivals)
     if not arrivals:
         return
     owners = people.find_or_create(batch, arrivals)
@@ -67,31 +76,69 @@ def identify(batch: Batch) -> None:
             batch.waiting.append(arrival.receipt["id"])
         elif place in leads:
             _touch(batch, batch.cases[leads[place]], arrival, person)
+        elif arrival.by_machine:
+            _refuse(batch, arrival)
         else:
             leads[place] = _create(batch, arrival, person).id
 
 
-def read(receipt: RowMapping, journey: Journey | None) -> Arrival | Refusal:
+def _of_people(batch: Batch, arrivals: list[Arrival]) -> list[Arrival]:
+    """Settle what a machine wrote and is about nobody known, and mail of our own that came back; return the others."""
+    named = {a.understood.message_id for a in arrivals} - {""}
+    ours = set(batch.connection.execute(_SENT, {"ids": sorted(named)}).scalars()) if named else set()
+    machines = [a for a in arrivals if a.by_machine and a.understood.message_id not in ours]
+    known_to = {a.receipt["id"] for a in people.recognise(batch, machines)} if machines else set()
+    left = []
+    for arrival in arrivals:
+        if arrival.understood.message_id in ours:
+            _settle(batch, arrival.receipt, "rejected", reason="loop")
+        elif arrival.by_machine and arrival.receipt["id"] not in known_to:
+            _refuse(batch, arrival)
+        else:
+            left.append(arrival)
+    return left
+
+
+def _refuse(batch: Batch, arrival: Arrival) -> None:
+    read = arrival.understood
+    _settle(batch, arrival.receipt, read.outcome, reason=read.reason, detail=read.detail or None)
+
+
+def raw_of(receipt: RowMapping) -> Raw:
+    return Raw(receipt["channel"], receipt["content_type"], receipt["body"], receipt["headers"], receipt["received_at"])
+
+
+def _fetched(batch: Batch) -> dict[str, Raw]:
+    """Find what was fetched for receipts that only named it, to be read in their place."""
+    hooks = {receipt["id"]: receipt for receipt in batch.receipts if receipt["channel"] == "hook"}
+    found = batch.connection.execute(_FETCHED, {"ids": list(hooks)}) if hooks else ()
+    return {
+        row.receipt_id: Raw(
+            "hook",
+            row.content_type,
+            row.body,
+            hooks[row.receipt_id]["headers"] | {FETCHED: "true"},
+            hooks[row.receipt_id]["received_at"],
+        )
+        for row in found
+    }
+
+
+def read(receipt: RowMapping, raw: Raw, journey: Journey | None) -> Arrival | Refusal:
     """Read a receipt's bytes by its source. Pure: the same bytes and journey give the same."""
     if journey is None:
         return Refusal("source_unknown")
-    raw = Raw(receipt["channel"], receipt["content_type"], receipt["body"], receipt["headers"], receipt["received_at"])
     try:
         understood = understand(raw, journey.sources[receipt["source"]])
     except payload.Refused as refused:
         return Refusal(refused.code)
-    if understood.outcome and not receipt["released_at"]:
+    if understood.outcome and not understood.only_known and not receipt["released_at"]:
         return Refusal(understood.reason, understood.outcome, understood.detail or None)
     keys = [*match_keys(understood.draft, receipt["source"]), *understood.keys]
-    if not (keys or _says_something(understood.draft)):
+    keys.sort(key=lambda key: key[0] != "lead")  # a signed address says more than who it was used by
+    if not (keys or understood.only_known or says_something(understood.draft) or receipt["released_at"]):
         return Refusal("nothing_recognised")
     return Arrival(receipt, understood, keys, journey)
-
-
-def _says_something(read: Draft) -> bool:
-    """Whether somebody could make use of it, if only by hand: an address with a typing error is still one."""
-    tried = any(issue.code.startswith(("email_", "phone_")) for issue in read.issues)
-    return bool(tried or read.name or read.message or read.phone or read.company.name or read.company.domain)
 
 
 def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
@@ -111,7 +158,7 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         "interests": read.interests,
         "attribution": read.attribution,
         "message": read.message,
-        "created_at": batch.now,
+        "created_at": _began(batch, arrival),
         "decisions": 0,
         "transitions": 0,
         "events": 0,
@@ -120,6 +167,7 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         "recycled": 0,
         "waits": {},
         "test": receipt["test"] or arrival.understood.test,
+        "quiet": arrival.understood.quiet,
     }
     case = batch.begin(lead, _facts(lead, person), journey, receipt["trace"])
     _keep_touch(batch, case, arrival)
@@ -132,10 +180,18 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
             receipt["channel"],
             journey.version,
             journey.initial,
+            arrival.understood.quiet,
         ),
     )
+    _ask_to_confirm(case, arrival)
     _settle(batch, receipt, "processed", lead=case)
     return case
+
+
+def _began(batch: Batch, arrival: Arrival) -> datetime:
+    """Say since when there is a lead: history that is loaded from a file began when it happened."""
+    told = arrival.understood.occurred_at if arrival.receipt["channel"] == "import" else None
+    return min(told or batch.now, batch.now)
 
 
 def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -> None:
@@ -144,14 +200,26 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
     case.lead["interests"] = _united(case.lead["interests"], read.interests)
     case.lead["attribution"] = read.attribution | case.lead["attribution"]
     case.lead["message"] = read.message or case.lead["message"]
+    case.lead["created_at"] = min(case.lead["created_at"], _began(batch, arrival))
+    case.lead["quiet"] = case.facts.quiet = case.lead["quiet"] and arrival.understood.quiet
     case.facts.person = person_facts(person["id"], person)
     case.facts.company = people.company_facts(person)
     case.facts.lead = lead_facts(case.lead)
     _keep_touch(batch, case, arrival)
     case.decided("matched", None, _explain(arrival))
-    case.tell(LeadTouched(person["id"], receipt["id"], arrival.understood.kind, receipt["source"], receipt["channel"]))
+    case.tell(
+        LeadTouched(
+            person["id"],
+            receipt["id"],
+            arrival.understood.kind,
+            receipt["source"],
+            receipt["channel"],
+            arrival.understood.quiet,
+        ),
+    )
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:
         case.go(begins_at(case))
+    _ask_to_confirm(case, arrival)
     _settle(batch, receipt, "merged", lead=case)
 
 
@@ -161,6 +229,15 @@ def begins_at(case: Case) -> str:
         return "qualify"
     qualification = case.lead["qualification"] or {}
     return "score" if qualification.get("passed") else case.journey.steps[0]
+
+
+def _ask_to_confirm(case: Case, arrival: Arrival) -> None:
+    """Tell that consent waits to be confirmed, with the link that does it."""
+    # A purpose may be a stranger's own words, which have no place in an event.
+    purposes = [name for name in arrival.understood.data.get("consent_pending", ()) if _CODE.match(name)]
+    token = arrival.receipt["headers"].get(NOTED_TOKEN)
+    if purposes and token:
+        case.tell(PersonOptInRequested(case.lead["person_id"], arrival.receipt["id"], purposes, f"/c/{token}"))
 
 
 def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
@@ -190,7 +267,13 @@ def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
             "data": data,
         },
     )
-    case.facts.touchpoints.append(Touch(kind=understood.kind, occurred_at=occurred_at, id=receipt["id"]))
+    if understood.message_id:
+        batch.write(
+            tables.message,
+            {"message_id": understood.message_id, "lead_id": case.id, "direction": "in", "at": occurred_at},
+        )
+    touch = Touch(kind=understood.kind, occurred_at=occurred_at, id=receipt["id"], machine="machine" in understood.data)
+    case.facts.touchpoints.append(touch)
 
 
 def _facts(lead: dict[str, Any], person: dict[str, Any]) -> Facts:
@@ -208,6 +291,7 @@ def _facts(lead: dict[str, Any], person: dict[str, Any]) -> Facts:
         owner=None,
         pool=None,
         entered_at=lead["entered_at"],
+        quiet=lead["quiet"],
     )
 
 
@@ -237,7 +321,8 @@ def _settle(
             "lead_id": lead and lead.id,
             "person_id": lead and lead.lead["person_id"],
             "due_since": None,
-            "detail": detail,
+            # Who released it, and from what, stays with it.
+            "detail": detail or (receipt["detail"] if receipt["released_at"] else None),
         },
     )
 
@@ -246,4 +331,10 @@ def _united(first: Iterable[str], second: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*first, *second]))
 
 
+_SENT: Final = text("SELECT message_id FROM message WHERE message_id = ANY(CAST(:ids AS text[])) AND direction = 'out'")
+_FETCHED: Final = text(
+    "SELECT receipt_id, content_type, body FROM retrieval "
+    "WHERE receipt_id = ANY(CAST(:ids AS uuid[])) AND body IS NOT NULL"
+)
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from schema import lifecycle, tables
+from schema.draft import Draft
 from schema.store import rows
 from schema.store.ids import new_id, uuid_array
 from workers.batch import known
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, RowMapping
 
-    from schema.draft import Draft
     from schema.journey import Journey
     from schema.understood import Understood
     from workers.batch import Batch
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 _PAIRS: Final = 'jsonb_to_recordset(CAST(:rows AS jsonb)) AS r("kind" text, "value" text)'
 _KEYS: Final = text(f"SELECT k.kind, k.value, k.person_id FROM {_PAIRS} JOIN person_key AS k USING (kind, value)")  # noqa: S608 - our own text
+POINTERS: Final = frozenset({"lead", "thread"})
+"""Kinds of keys that find somebody by a lead and are nobody's own: the lead's id, a mail of its conversation."""
+_THREADS: Final = text("""
+SELECT 'thread' AS kind, m.message_id AS value, l.person_id
+FROM message AS m JOIN lead AS l ON l.id = m.lead_id WHERE m.message_id = ANY(CAST(:thread AS text[]))
+UNION ALL
+SELECT 'lead', l.id::text, l.person_id FROM lead AS l WHERE l.id = ANY(CAST(:lead AS uuid[]))
+""")
 _CLAIM_KEYS: Final = text("""
 INSERT INTO person_key (kind, value, person_id)
 SELECT kind, value, person_id
@@ -88,32 +96,50 @@ class Arrival:
         """What it says about the person."""
         return self.understood.draft
 
+    @property
+    def by_machine(self) -> bool:
+        """Whether it opens no lead: a machine wrote it, and nobody released it by hand."""
+        return self.understood.only_known and not self.receipt["released_at"]
+
 
 def find_or_create(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, str]:
     """
     Return the person of each receipt, by id; the rows stand in `batch.people`, with what the arrivals add.
 
     The first of an arrival's keys that is known decides. Two hundred identical arrivals in one batch, or in two
-    hundred, give one person.
+    hundred, give one person. Who is only found by the conversation that a mail belongs to gets nothing from it: the
+    address it was sent from this time may be a colleague's.
     """
     known_keys = _known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
     before = set(known_keys.values())
     owners = _assign(arrivals, known_keys)
-    claimed = _claim(batch.connection, {key: owners[a.receipt["id"]] for a in arrivals for key in a.keys}, known_keys)
+    strange = {a.receipt["id"] for a in arrivals if _only_pointed(a, known_keys)}
+    own = {key: owners[a.receipt["id"]] for a in arrivals if a.receipt["id"] not in strange for key in _own(a.keys)}
+    claimed = _claim(batch.connection, own, known_keys)
     if claimed is not None:
-        owners, before = _settle_race(batch.connection, arrivals, claimed)
+        pointed = {key: person for key, person in known_keys.items() if key[0] in POINTERS}
+        owners, before = _settle_race(batch.connection, arrivals, claimed | pointed)
     companies = _companies(batch, arrivals)
     existing = sorted(set(owners.values()) & before)
     if existing:
         locked = batch.connection.execute(_LOCK_PEOPLE, {"ids": uuid_array(existing)}).mappings()
         batch.people |= {person["id"]: dict(person) for person in locked}
     for arrival in arrivals:
-        _meet(batch, owners[arrival.receipt["id"]], arrival.draft, companies)
+        told = Draft() if arrival.receipt["id"] in strange else arrival.draft
+        _meet(batch, owners[arrival.receipt["id"]], told, companies)
     for person_id in existing:
         if batch.people[person_id].pop("changed", False):
             row = batch.people[person_id]
             batch.change(tables.person, {name: row[name] for name in _PERSON_COLUMNS if name != "created_at"})
     return owners
+
+
+def recognise(batch: Batch, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Return the arrivals that are about somebody known, with only the keys by which they are."""
+    known_keys = _known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
+    for arrival in arrivals:
+        arrival.keys = [key for key in arrival.keys if key in known_keys]
+    return [arrival for arrival in arrivals if arrival.keys]
 
 
 def leads_of(batch: Batch, places: Collection[Key]) -> tuple[dict[Key, str], set[Key], set[Key]]:
@@ -190,11 +216,24 @@ def company_facts(person: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(connection: Connection, keys: Iterable[Key]) -> dict[Key, str]:
-    pairs = [{"kind": kind, "value": value} for kind, value in keys]
-    if not pairs:
-        return {}
-    found = connection.execute(_KEYS, {"rows": rows.as_json(pairs)})
+    wanted = list(keys)
+    pairs = [{"kind": kind, "value": value} for kind, value in _own(wanted)]
+    found = list(connection.execute(_KEYS, {"rows": rows.as_json(pairs)})) if pairs else []
+    if len(pairs) < len(wanted):
+        pointers = {name: [value for kind, value in wanted if kind == name] for name in POINTERS}
+        found += connection.execute(_THREADS, pointers)
     return {(row.kind, row.value): row.person_id for row in found}
+
+
+def _own(keys: Iterable[Key]) -> list[Key]:
+    """Those keys that belong to one person."""
+    return [key for key in keys if key[0] not in POINTERS]
+
+
+def _only_pointed(arrival: Arrival, known_keys: dict[Key, str]) -> bool:
+    """Whether an arrival's person is found by its conversation and by nothing of their own."""
+    person = next((known_keys[key] for key in arrival.keys if key in known_keys), None)
+    return person is not None and not any(known_keys.get(key) == person for key in _own(arrival.keys))
 
 
 def _assign(arrivals: Sequence[Arrival], known_keys: dict[Key, str]) -> dict[str, str]:
@@ -204,7 +243,7 @@ def _assign(arrivals: Sequence[Arrival], known_keys: dict[Key, str]) -> dict[str
     for arrival in arrivals:
         person = next((people[key] for key in arrival.keys if key in people), None) or new_id()
         owners[arrival.receipt["id"]] = person
-        for key in arrival.keys:
+        for key in _own(arrival.keys):
             people.setdefault(key, person)
     return owners
 
@@ -236,7 +275,7 @@ def _settle_race(
         key: owners[arrival.receipt["id"]]
         for arrival in arrivals
         for key in arrival.keys
-        if holders[key] != owners[arrival.receipt["id"]]
+        if key in holders and holders[key] != owners[arrival.receipt["id"]]
     }
     ours = _ours(connection, rivals)
     moved = {key: person for key, person in moved.items() if holders[key] in ours}

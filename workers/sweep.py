@@ -3,7 +3,8 @@ Sweep: wakes leads whose wait is over, and finds work whose hint was lost or who
 
     hears   the ticker
     reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`
-    writes  what such a lead is due for; removes submissions that expired
+    writes  what such a lead is due for; removes submissions that expired, and what
+            came to a form that is switched off
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -25,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from schema import messages
 from schema.store import clock
 from schema.store.journeys import JourneyBook
+from schema.store.ops import first_id
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+DISABLED_KEPT: Final = timedelta(days=7)
+"""How long what came to a form that is switched off can still be released."""
 _WOKEN_AT_ONCE: Final = 1_000
 _ENOUGH_DUE: Final = 5_000
 """Due leads with which no more are woken than a portion for each sweep: what is there already comes first."""
@@ -80,6 +84,14 @@ DELETE FROM submission WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM submission WHERE expires_at <= :now LIMIT :most FOR UPDATE SKIP LOCKED
 ))
 """)
+# What is left says that it came, so that the account still holds.
+_REMOVE_HELD: Final = text("""
+UPDATE receipt SET status = 'rejected', body = '', headers = '{}', detail = NULL WHERE id = ANY(ARRAY(
+    SELECT id FROM receipt
+    WHERE status IN ('quarantined', 'spam') AND reason = 'form_disabled' AND id < CAST(:first AS uuid)
+    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+))
+""")
 
 
 class Sweeper:
@@ -115,7 +127,8 @@ class Sweeper:
         try:
             self.sweep(clock.now())
             if started >= self._remove_at:
-                more = remove_expired(self._engine, clock.now()) == _REMOVED_AT_ONCE
+                removed = [remove(self._engine, clock.now()) for remove in (remove_expired, remove_disabled)]
+                more = _REMOVED_AT_ONCE in removed
                 self._remove_at = started + (0.0 if more else _REMOVE_EVERY_S)
         except DBAPIError as error:
             log.warning("sweep.postponed", exc_info=error)
@@ -183,3 +196,14 @@ def remove_expired(engine: Engine, now: datetime) -> int:
     """Forget a portion of the submissions that expired; return how many."""
     with engine.begin() as connection:
         return connection.execute(_REMOVE, {"now": now, "most": _REMOVED_AT_ONCE}).rowcount
+
+
+def remove_disabled(engine: Engine, now: datetime) -> int:
+    """
+    Forget what a portion of the receipts said that came to a form while it was switched off; return how many.
+
+    For `DISABLED_KEPT` they can be released, as when it was switched off by mistake.
+    """
+    parameters = {"first": first_id(now - DISABLED_KEPT), "most": _REMOVED_AT_ONCE}
+    with engine.begin() as connection:
+        return connection.execute(_REMOVE_HELD, parameters).rowcount

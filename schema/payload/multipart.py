@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from schema.payload.charset import UTF8, as_text, codec
-from schema.payload.clean import add, field_pointer
-from schema.payload.model import refusal
+from schema.payload.clean import add, field_pointer, without_controls
+from schema.payload.model import Judge, Mode, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from schema.payload.model import JSON, Judge
+    from schema.payload.model import JSON, Limits
 
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))\s*(?:;|$)', re.IGNORECASE)
 _DISPOSITION: Final = re.compile(rb"(?:^|\r\n)content-disposition:[ \t]*form-data([^\r\n]*)", re.IGNORECASE)
@@ -26,6 +26,15 @@ _TYPE: Final = re.compile(rb"(?:^|\r\n)content-type:[ \t]*([^\r\n]*)", re.IGNORE
 _PARAMETER: Final = re.compile(rb';[ \t]*([a-z]+\*?)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^;"\s]*))', re.IGNORECASE)
 _PART_CHARSET: Final = re.compile(r";\s*charset=([^\s;]{1,40})", re.IGNORECASE)
 _LONGEST_FILENAME: Final = 255
+
+
+class File(NamedTuple):
+    """A file of a form. Name and type are the sender's words, tidied: data to show, never a path or a promise."""
+
+    field: str
+    name: str
+    content_type: str
+    content: bytes
 
 
 class _Part(NamedTuple):
@@ -66,6 +75,28 @@ def read_multipart(
             value = _value(part, charset, field_pointer(name, judge), judge)
             add(values, name, value, multiple, "repeated_field")
     return values
+
+
+def files_of(body: bytes, content_type: str, *, limits: Limits) -> list[File]:
+    """
+    The files of a multipart form that are not empty, in their order; none of any other body.
+
+    :raises Refused: as `decode` does
+    """
+    if not content_type.lower().startswith("multipart/form-data"):
+        return []
+    judge = Judge(Mode.LENIENT, limits)
+    parts = _named(_parts(body, boundary_of(content_type), judge), judge)
+    return [
+        File(
+            as_text(_unquoted(part.name), UTF8, "", judge),
+            without_controls(part.filename),
+            without_controls(part.content_type[:_LONGEST_FILENAME]),
+            part.content,
+        )
+        for part in parts
+        if part.filename is not None and part.content
+    ]
 
 
 def _parts(body: bytes, boundary: bytes, judge: Judge) -> Iterator[bytes]:

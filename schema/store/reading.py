@@ -28,7 +28,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 
 _RECEIPT: Final = text("""
 SELECT r.id, r.source, r.channel, r.status, r.reason, r.lead_id, r.person_id, r.received_at, r.content_type,
-       octet_length(r.body) AS bytes, COALESCE(t.data -> 'issues', '[]') AS issues
+       octet_length(r.body) AS bytes, r.detail, COALESCE(t.data -> 'issues', '[]') AS issues
 FROM receipt AS r LEFT JOIN touchpoint AS t ON t.id = r.id
 WHERE r.id = CAST(:id AS uuid)
 """)

@@ -10,12 +10,15 @@ from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
 from schema.tables.hint import hint
+from schema.tables.importing import import_run
 from schema.tables.journey import journey, journey_activation, journey_active, journey_move
 from schema.tables.lead import lead
+from schema.tables.message import mailbox, message
 from schema.tables.person import company, person, person_key
 from schema.tables.pool import pool
 from schema.tables.prediction import prediction_active, prediction_model
 from schema.tables.receipt import receipt, submission
+from schema.tables.retrieval import retrieval
 from schema.tables.touchpoint import touchpoint
 from schema.tables.transition import transition
 
@@ -29,11 +32,14 @@ __all__ = [
     "decision",
     "event",
     "hint",
+    "import_run",
     "journey",
     "journey_activation",
     "journey_active",
     "journey_move",
     "lead",
+    "mailbox",
+    "message",
     "metadata",
     "person",
     "person_key",
@@ -41,6 +47,7 @@ __all__ = [
     "prediction_active",
     "prediction_model",
     "receipt",
+    "retrieval",
     "submission",
     "touchpoint",
     "transition",

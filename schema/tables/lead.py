@@ -90,6 +90,13 @@ lead = Table(
         server_default="false",
         comment="a canary or a trial of a sender: kept out of every figure",
     ),
+    Column(
+        "quiet",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="only ever loaded from files: no reminder, timer or campaign starts for it",
+    ),
     CheckConstraint("due_since IS NULL OR next_step IS NOT NULL", name="due_names_its_step"),
     CheckConstraint("score_total BETWEEN 0 AND 100", name="score_in_range"),
     CheckConstraint("predicted BETWEEN 0 AND 1", name="predicted_in_range"),

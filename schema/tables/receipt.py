@@ -55,8 +55,15 @@ receipt = Table(
         name="refusal_has_reason",
     ),
     Index("ix_receipt_due", "due_since", postgresql_where=text("due_since IS NOT NULL")),
+    Index("ix_receipt_fetch", "received_at", postgresql_where=text("reason = 'fetch_pending'")),
     Index(
         "ix_receipt_held",
+        "id",
+        postgresql_where=text("status IN ('quarantined', 'spam')"),
+    ),
+    Index(
+        "ix_receipt_held_reason",
+        "reason",
         "id",
         postgresql_where=text("status IN ('quarantined', 'spam')"),
     ),

@@ -22,11 +22,16 @@ from services.api import meters
 from services.api.arriving import BODY_WITHIN_S
 from services.api.edge import CommonHeaders, complete, problem_of
 from services.api.events_in import EventsIn
+from services.api.forms import FormPages, FormPlace, script
+from services.api.hooks import PATH as HOOKS
+from services.api.hooks import Hooks
 from services.api.intake import Intake
 from services.api.keys import Keyring
 from services.api.manage import create_management
+from services.api.opt_in import OptIn
 from services.api.pages import thanks
 from services.api.problems import Problem
+from services.fetch import Fetcher
 from services.receive import PATIENCE_S, Receiver
 from services.sources import Sources
 
@@ -67,8 +72,12 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     receiver = Receiver(intake_engine, max_waiting=settings.max_waiting, on_received=on_received, patience_s=patience_s)
     sources = Sources(engine)
     keyring = Keyring(engine, settings.pepper())
-    intake = Intake(receiver, sources, keyring, body_within_s=body_within_s)
+    intake = Intake(receiver, sources, keyring, pepper=settings.pepper(), body_within_s=body_within_s)
+    confirming = OptIn(engine, receiver, settings.pepper())
+    pages = FormPages(sources, settings.pepper(), settings.base_url)
     events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
+    hooks = Hooks(receiver, sources, settings.pepper(), base_url=settings.base_url, body_within_s=body_within_s)
+    fetcher = Fetcher(engine, sources, settings, on_received)
     management = create_management(
         settings,
         engine,
@@ -85,7 +94,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with sources, receiver:
+        async with sources, receiver, fetcher:
             settle_in()
             yield
         await intake_engine.dispose()
@@ -94,11 +103,16 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     return Application(
         intake,
         events,
+        hooks,
         routes=[
             _Own("/v1/events", events.handshake, methods=["OPTIONS"]),
-            # POST is named for the header Allow; it is taken before it comes here.
-            _Own("/f/{source}", intake.preflight, methods=["OPTIONS", "POST"]),
+            Route("/f/form.js", script),
+            Route("/f/{source}", FormPlace(pages, intake)),
+            _Own("/f/{source}/snippet", pages.snippet, methods=["GET"]),
+            _Own("/f/{source}/token", pages.token, methods=["GET"]),
+            _Own("/c/{token}", confirming.page, methods=["GET", "POST"]),
             _Own("/f/{source}/thanks", thanks, methods=["GET"]),
+            _Own(HOOKS + "{source}", hooks.look, methods=["GET", "OPTIONS", "POST"]),
             Mount("/", management),
         ],
         middleware=[Middleware(CommonHeaders)],
@@ -115,9 +129,15 @@ class Application(Starlette):
     answered as a problem.
     """
 
-    def __init__(self, intake: Intake, events: EventsIn, **rest: Any) -> None:  # noqa: ANN401 - Starlette's own
+    def __init__(
+        self,
+        intake: Intake,
+        events: EventsIn,
+        hooks: Hooks,
+        **rest: Any,  # noqa: ANN401 - Starlette's own
+    ) -> None:
         super().__init__(**rest)
-        self._intake = intake
+        self._named: dict[str, Take] = {"/f/": intake.form, HOOKS: hooks.take}
         self._fixed: dict[str, Take] = {"/v1/leads": intake.leads} | events.ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,11 +160,12 @@ class Application(Starlette):
         path = scope["path"]
         if take := self._fixed.get(path):
             return take
-        name = path.removeprefix("/f/")
-        if name == path or "/" in name:
-            return None
-        scope["path_params"] = {"source": name}
-        return self._intake.form
+        for way, take_named in self._named.items():
+            name = path.removeprefix(way)
+            if name != path and "/" not in name:
+                scope["path_params"] = {"source": name}
+                return take_named
+        return None
 
 
 class _Arriving(Request):

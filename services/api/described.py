@@ -115,9 +115,52 @@ _LEADS: Final = {
         "503": _problem("Too much is waiting, or the database is away: send it again."),
     },
 }
+_HOOK: Final = {
+    "tags": ["intake"],
+    "operationId": "hook",
+    "summary": "Take a provider's webhook",
+    "description": "Answered after the delivery is committed, as its provider expects: nearly always 200 exactly. What "
+    "nobody understands waits in quarantine with a mapping to suggest; it is not refused. The same delivery again has "
+    "the same receipt.",
+    "parameters": [_SOURCE, _TRACE_HEADER],
+    "requestBody": {"required": True, "description": "As the provider writes it.", "content": {"*/*": {"schema": {}}}},
+    "responses": {
+        "200": _json("Committed.", _ANYTHING),
+        "302": {"description": "Committed; a form that was made for Web-to-Lead is sent on to an allowed page."},
+        "401": _problem("The signature is missing, old or wrong: kept in quarantine and not processed."),
+        "403": _problem("The source takes nothing any more (Postmark)."),
+        "404": _problem("There is no source of kind `hook` of this name."),
+        "406": _problem("The source takes nothing any more (Mailgun)."),
+        "410": _problem("The source takes nothing any more."),
+        "413": _problem("The body is too large."),
+        "503": _problem("Too much is waiting, or the database is away: nothing is lost by sending it again."),
+    },
+}
+_HANDSHAKE: Final = {
+    "tags": ["intake"],
+    "operationId": "hook_handshake",
+    "summary": "Answer a provider that asks whether this address is ours",
+    "description": "`hub.challenge` with the verify token of `throughline sources list` (Meta), `challengeCode` "
+    "(LinkedIn); without either, whether there is such a source.",
+    "parameters": [
+        _SOURCE,
+        *(
+            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+            for name in ("hub.mode", "hub.challenge", "hub.verify_token", "challengeCode")
+        ),
+    ],
+    "responses": {
+        "200": {"description": "What the provider wants to hear."},
+        "400": _problem("The challenge is none."),
+        "403": _problem("The verify token is another."),
+        "404": _problem("There is no source of kind `hook` of this name."),
+        "503": _problem("The secret of the source is not set."),
+    },
+}
 _INTAKE: Final = {
     "/f/{source}": {"post": _FORM},
     "/f/{source}/thanks": {"get": _THANKS},
+    "/hooks/{source}": {"get": _HANDSHAKE, "post": _HOOK},
     "/v1/leads": {"post": _LEADS},
 }
 

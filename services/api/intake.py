@@ -8,12 +8,15 @@ typed and flags what is odd; a program gets a clear refusal and can send again.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse, Response
 
-from schema import payload
+from schema import form, opt_in, payload
 from schema.draft import draft, unusable
+from schema.draft_words import ALIASES, normal_name
+from schema.store import clock
 from services.api.arriving import (
     BODY_WITHIN_S,
     answer,
@@ -24,11 +27,12 @@ from services.api.arriving import (
     store,
     trace_of,
 )
+from services.api.forms import ShownProblem
 from services.api.problems import Problem
 from services.receive import Arrival, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 32 * 1024
 """Bytes that are read in a few milliseconds; longer bodies are read beside the event loop, so that nobody waits."""
 _MOST_ERRORS: Final = 100
+_LONG_TEXT: Final = 25
+"""Characters; shorter texts are alike by chance."""
 
 
 class Intake:
@@ -51,11 +57,14 @@ class Intake:
         sources: Sources,
         keyring: Keyring,
         *,
+        pepper: bytes,
         body_within_s: float = BODY_WITHIN_S,
     ) -> None:
         self._receiver = receiver
         self._sources = sources
         self._keyring = keyring
+        self._pepper = pepper
+        self._repeats = Repeats()
         self._body_within_s = body_within_s
 
     async def form(self, request: Request) -> Response:
@@ -69,27 +78,52 @@ class Intake:
             response = await self._take_form(request, name, source)
         except Problem as problem:
             problem.headers |= cors
+            if "text/html" in request.headers.get("accept", "") and source.fields:
+                raise ShownProblem(problem) from problem
             raise
         response.headers.update(cors)
         return response
 
     async def _take_form(self, request: Request, name: str, source: Source) -> Response:
-        body = await body_of(request, payload.LIMITS.bytes, self._body_within_s)
+        limits = form.limits_of(source)
+        body = await body_of(request, limits.bytes, self._body_within_s)
         content_type = request.headers.get("content-type", "")
         try:
             payload.refuse_encoding(request.headers.get("content-encoding"))
-            fields = payload.decode(body, content_type, mode=payload.Mode.LENIENT)
+            if len(body) > payload.LIMITS.bytes:
+                fields = await asyncio.to_thread(_fields, body, content_type, limits)
+            else:
+                fields = _fields(body, content_type, limits)
         except payload.Refused as refused:
             raise refused_as(refused) from refused
         held = "" if source.enabled else "form_disabled"
-        arrival = Arrival(name, "form", content_type, body, kept_headers(request), held)
+        headers = kept_headers(request) | self._noticed(request, name, source, fields.values)
+        arrival = Arrival(name, "form", content_type, body, headers, held)
         submission = Submission([arrival], trace_of(request), idempotency_key(request), source.dedupe.window)
+        if source.double_opt_in:
+            headers[opt_in.NOTED_TOKEN] = opt_in.make_token(self._pepper, submission.receipt_ids[0])
         await store(self._receiver, submission)
         if held:
             raise Problem(410, held, "This form does not take submissions any more.")
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(_page(source, name, fields.values), 303)
         return answer(200, {"receipt": submission.receipt_ids[0]})
+
+    def _noticed(self, request: Request, name: str, source: Source, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return what only this moment can tell of a form: when its page was loaded, whether its text came before."""
+        noticed = {}
+        if request.client:
+            noticed[form.NOTED_REMOTE] = form.keyed(self._pepper, request.client.host)
+        token = values.get(form.TOKEN)
+        if token or source.fields:
+            consent = values.get(form.CONSENT)
+            shown = consent if isinstance(consent, str) else ""
+            noticed[form.NOTED_TOKEN], age = form.check_token(self._pepper, name, shown, token, clock.now())
+            if age is not None:
+                noticed[form.NOTED_AGE] = str(max(0, round(age.total_seconds() * 1000)))
+        if repeats := self._repeats.count(_message(values, source)):
+            noticed[form.NOTED_REPEATS] = str(repeats)
+        return noticed
 
     async def preflight(self, request: Request) -> Response:
         """Answer a browser that asks whether a site may post this form from a script."""
@@ -132,6 +166,46 @@ class Intake:
         return answer(202, {"receipts": [receipt for s in submissions for receipt in s.receipt_ids]})
 
 
+class Repeats:
+    """
+    Counts how often the same long text came lately, in this process: a sign of spam, no more.
+
+    Two generations of at most `most` texts, each of `kept_s`: what is not seen again is forgotten. Only hashes are
+    kept, salted by the process.
+    """
+
+    def __init__(self, *, most: int = 20_000, kept_s: float = 1800.0) -> None:
+        self._most = most
+        self._kept_s = kept_s
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
+        self._since = time.monotonic()
+
+    def count(self, text: str) -> int:
+        """Return how often a text came before; 0 for short ones."""
+        if len(text) < _LONG_TEXT:
+            return 0
+        now = time.monotonic()
+        if len(self._young) >= self._most or now - self._since > self._kept_s:
+            self._old, self._young, self._since = self._young, {}, now
+        name = hash(text)
+        before = self._young.get(name) or self._old.get(name, 0)
+        self._young[name] = before + 1
+        return before
+
+
+def _message(values: Mapping[str, Any], source: Source) -> str:
+    """Return what was written as the message. Other fields may well be the same for everybody."""
+    for name, value in values.items():
+        if isinstance(value, str) and (source.map.get(name) or ALIASES.get(normal_name(name))) == "message":
+            return value
+    return ""
+
+
+def _fields(body: bytes, content_type: str, limits: payload.Limits) -> payload.Fields:
+    return payload.decode(body, content_type, mode=payload.Mode.LENIENT, limits=limits)
+
+
 def _checked_items(request: Request, body: bytes, content_type: str, source: Source) -> Sequence[bytes]:
     """Return each lead's own bytes, after all of them were found in order: nothing or all."""
     try:
@@ -168,7 +242,7 @@ def _cors(request: Request, source: Source) -> dict[str, str]:
 
 def _page(source: Source, name: str, values: dict[str, Any]) -> str:
     """Return the page a browser goes to: the one the form asks for if it is allowed, else the first, else ours."""
-    wanted = values.get("_redirect")
+    wanted = values.get(form.REDIRECT)
     if wanted in source.redirect:
         return str(wanted)
     return source.redirect[0] if source.redirect else f"/f/{name}/thanks"

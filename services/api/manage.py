@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from services.api import feed, health, journeys, moves, ops, pages, predictions, reading, scores
+from services.api import feed, files, health, journeys, moves, ops, pages, predictions, quarantine, reading, scores
 from services.api.context import Context
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
@@ -81,7 +81,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     app.state.context = Context(
         settings, engine, keyring, sources, receiver, move, migrate, owners, outlook, hint, revision
     )
-    for part in (reading, journeys, moves, feed, ops, health, predictions, scores):
+    for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files):
         app.include_router(part.router)
     app.include_router(owners_router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -120,6 +120,7 @@ class Receipt(Shape):
     content_type: str
     bytes: int
     issues: list[dict[str, Any]]
+    detail: dict[str, Any] | None
     links: dict[str, str]
 
 
@@ -332,6 +333,61 @@ class DeadLetterGroups(Shape):
 
     items: list[DeadLetterGroup]
     next: None
+
+
+class HeldReceipt(Shape):
+    """A receipt that was held back; `detail` says what was found, without personal data."""
+
+    id: str
+    source: str
+    channel: str
+    status: Literal["pending", "processed", "merged", "quarantined", "spam", "rejected"]
+    reason: str | None
+    received_at: datetime
+    content_type: str
+    bytes: int
+    detail: dict[str, Any] | None
+    released_at: datetime | None
+
+
+class Quarantine(Shape):
+    """One page of held receipts."""
+
+    items: list[HeldReceipt]
+    next: str | None
+
+
+class QuarantineCount(Shape):
+    """How many receipts are held for the same reason."""
+
+    status: Literal["quarantined", "spam"]
+    reason: str
+    source: str
+    receipts: int
+    first_at: datetime
+    last_at: datetime
+
+
+class QuarantineCounts(Shape):
+    """Held receipts by status, reason and source, the most frequent first."""
+
+    items: list[QuarantineCount]
+    next: None
+
+
+class LetGo(Shape):
+    """A receipt after it was let go; `changed` is false when it was not held."""
+
+    id: str
+    status: Literal["pending", "processed", "merged", "quarantined", "spam", "rejected"]
+    changed: bool
+
+
+class LetGoMany(Shape):
+    """How many were let go, and the cursor to go on with."""
+
+    changed: int
+    next: str | None
 
 
 class SourceAccount(Shape):

@@ -1,4 +1,4 @@
-"""Commands on leads: list them, show one with its story, say why."""
+"""Commands on leads: list them, show one with its story, say why; `import` is in `imports`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schema.errors import Permanent
+from services.cli.imports import import_
 from services.cli.lead_score import score
 from services.cli.owners import add_to_leads
 from services.cli.place import DataDir, read_settings, transaction
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     group.command()(why)
     group.command()(score)
     add_to_leads(group)
+    group.command("import")(import_)
     app.add_typer(group, name="leads", rich_help_panel="Look and change")
 
 

@@ -14,9 +14,37 @@ from typing import Final
 import typer
 
 from schema.errors import ThroughlineError
-from services.cli import bench, demo, events, journey, keys, leads, ops, owners, run, score
+from services.cli import (
+    bench,
+    demo,
+    events,
+    journey,
+    keys,
+    leads,
+    mail,
+    ops,
+    owners,
+    quarantine,
+    run,
+    score,
+    sources,
+)
 
-COMMANDS: Final = (run, demo, bench, journey, leads, owners, score, events, ops, keys)
+COMMANDS: Final = (
+    run,
+    mail,
+    demo,
+    bench,
+    journey,
+    sources,
+    leads,
+    owners,
+    score,
+    events,
+    quarantine,
+    ops,
+    keys,
+)
 """Modules with `add_to(app)`, in the order of the help. They import nothing slow before a command runs."""
 
 app = typer.Typer(

@@ -48,7 +48,7 @@ def up(
 
     Example: throughline up --port 8080 --data-dir /var/lib/throughline
     """
-    settings = _logging(data_dir, "up", worker_processes=workers)
+    settings = logging_settings(data_dir, "up", worker_processes=workers)
     from services.supervise import Supervisor
 
     def say(line: str) -> None:
@@ -71,7 +71,7 @@ def api(
 
     Example: THROUGHLINE_DATABASE_URL=postgresql://… throughline api --host 0.0.0.0
     """
-    settings = _logging(data_dir, name)
+    settings = logging_settings(data_dir, name)
     from services.cli.sending import sending
     from services.cli.serve import serve
     from services.cli.whole import make_app
@@ -90,7 +90,7 @@ def worker(
 
     Example: throughline worker --queues identify,qualify
     """
-    settings = _logging(data_dir, name)
+    settings = logging_settings(data_dir, name)
     from workers.app import build
     from workers.process import run_worker
 
@@ -110,13 +110,13 @@ def consume(data_dir: DataDir = None, name: Name = "consume") -> None:
 
     Example: THROUGHLINE_CONSUME_URL=amqp://user:password@host/ throughline consume
     """
-    settings = _logging(data_dir, name)
+    settings = logging_settings(data_dir, name)
     if not settings.consume_url:
         raise Permanent("consume_url_missing", "THROUGHLINE_CONSUME_URL is not set: there is no broker to take from.")
     from services.bus.consume import run_consumer
     from services.cli.sending import sending
 
-    with database(settings) as url, sending(settings, url) as hints, _stopping() as stop:
+    with database(settings) as url, sending(settings, url) as hints, stopping() as stop:
         run_consumer(settings, url, lambda ids: hints.send("identify", ids), stop)
 
 
@@ -126,12 +126,12 @@ def relay(data_dir: DataDir = None, name: Name = "relay") -> None:
 
     Example: THROUGHLINE_EVENTS_URL=amqp://user:password@host/ throughline relay
     """
-    settings = _logging(data_dir, name)
+    settings = logging_settings(data_dir, name)
     if not settings.events_url:
         raise Permanent("events_url_missing", "THROUGHLINE_EVENTS_URL is not set: there is no exchange to publish to.")
     from services.bus.relay import run_relay
 
-    with database(settings) as url, _stopping() as stop:
+    with database(settings) as url, stopping() as stop:
         run_relay(settings, url, stop)
 
 
@@ -141,12 +141,12 @@ def ticker(data_dir: DataDir = None, name: Name = "ticker") -> None:
 
     Several may run; one ticks. Example: throughline ticker
     """
-    settings = _logging(data_dir, name)
+    settings = logging_settings(data_dir, name)
     from schema.store.engine import make_engine
     from services.cli.sending import sending
     from services.ticker import run_ticker
 
-    with database(settings) as url, sending(settings, url) as hints, _stopping() as stop:
+    with database(settings) as url, sending(settings, url) as hints, stopping() as stop:
         engine = make_engine(url, name="ticker", pool_size=1)
         run_ticker(engine, settings, hints.send, stop=stop)
         engine.dispose()
@@ -171,7 +171,7 @@ def migrate(
         print("nothing to do")
 
 
-def _logging(data_dir: Path | None, process: str, **given: object) -> Settings:
+def logging_settings(data_dir: Path | None, process: str, **given: object) -> Settings:
     """Return the settings of a process that runs on, and have it log."""
     from schema.log import configure
 
@@ -181,7 +181,7 @@ def _logging(data_dir: Path | None, process: str, **given: object) -> Settings:
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CONTRACT = {
     ("post", "/f/{source}"),
+    ("post", "/hooks/{source}"),
     ("post", "/v1/leads"),
     ("get", "/v1/receipts/{receipt_id}"),
     ("get", "/v1/leads"),
@@ -56,7 +57,15 @@ CONTRACT = {
     ("get", "/readyz"),
     ("get", "/metrics"),
 }
-OPEN = {"/f/{source}", "/f/{source}/thanks", "/healthz", "/readyz", "/v1/schemas", "/v1/schemas/{kind}"}
+OPEN = {
+    "/f/{source}",
+    "/f/{source}/thanks",
+    "/hooks/{source}",
+    "/healthz",
+    "/readyz",
+    "/v1/schemas",
+    "/v1/schemas/{kind}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +174,7 @@ def test_real_events_are_what_their_schema_says(site: Site, name: str) -> None:
 
 def _data(name: str) -> dict[str, Any]:
     """An example of the event's data, as the event itself would be written."""
-    examples = {"string": "x", "integer": 1, "number": 0.5, "array": ["x"], "object": {"x": "pass"}}
+    examples = {"string": "x", "boolean": True, "integer": 1, "number": 0.5, "array": ["x"], "object": {"x": "pass"}}
     fields = json_schema(name)["properties"]["data"]["properties"]
     data = {field: examples[_kinds(described)[0]] for field, described in fields.items()}
     written: dict[str, Any] = msgspec.to_builtins(msgspec.convert(data, TYPES[name]))
@@ -173,7 +182,7 @@ def _data(name: str) -> dict[str, Any]:
 
 
 def _is_allowed(value: object, schema: dict[str, Any]) -> bool:
-    named = {str: "string", int: "integer", float: "number", list: "array", dict: "object"}
+    named = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
     return named[type(value)] in _kinds(schema)
 
 

@@ -48,6 +48,7 @@ CHANGING: Final = {
     "journey activate",
     "journey rollback",
     "journey migrate",
+    "leads import",
     "leads accept",
     "leads decline",
     "leads assign",

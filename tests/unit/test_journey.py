@@ -206,3 +206,37 @@ def test_a_journey_may_leave_steps_out() -> None:
     journey = load(f"{SMALL}\nsteps: [qualify, advance]\n")
     assert journey.after("qualify") == "advance"
     assert journey.after("advance") is None
+
+
+def form(given: str) -> str:
+    return f"{SMALL}sources: {{site: {{kind: form, {given}}}}}\n"
+
+
+def test_a_form_has_the_fields_it_names_with_the_usual_types() -> None:
+    site = load(form("fields: [email, {name: topic, options: [a, b]}, {name: message, required: true}]")).sources
+    assert [(field.name, field.kind, field.required) for field in site["site"].fields] == [
+        ("email", "email", False), ("topic", "select", False), ("message", "textarea", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("fields: [email, email]", "email stands twice"),
+        ("fields: [_token]", "starting with a letter"),
+        ("fields: [{name: a, type: select}]", "needs `options`"),
+        ("fields: [{name: a, type: text, options: [b]}]", "`options` are for"),
+        ("fields: [name], double_opt_in: true", "without an e-mail field"),
+        ("consent: {text: Yes}", "version"),
+        ("spam: {points: {linkz: 3}}", "there is no such reason; did you mean links"),
+        ("spam: {hold: 0}", "write 1 or more"),
+    ],
+)
+def test_a_form_that_cannot_be_meant_is_refused(given: str, complaint: str) -> None:
+    assert complaint in "\n".join(problems(form(given)))
+
+
+@pytest.mark.parametrize("given", ["fields: [email]", "consent: {text: Yes, version: a}", "double_opt_in: true"])
+def test_only_forms_have_what_is_for_forms(given: str) -> None:
+    text = form(given).replace("kind: form", "kind: api")
+    assert "is for sources of kind form" in "\n".join(problems(text))

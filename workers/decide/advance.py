@@ -134,7 +134,7 @@ def next_moves(facts: Facts, journey: Journey, now: datetime) -> Advance:
     overdue, moments = None, []
     there = journey.lifecycle.get(state)
     if there is not None and since is not None and not there.final:
-        if there.sla is not None and not told:
+        if there.sla is not None and not told and not facts.quiet:
             overdue = Overdue(state, since, there.sla) if since + there.sla <= now else None
             moments.append(since + there.sla)
         ways = journey.automatic[state]

@@ -97,7 +97,17 @@ def inputs(facts: Facts, journey: Journey, step: str, now: datetime) -> dict[str
         told["known"] = len(facts.touchpoints) - len(new)
     if facts.entered_at is not None and facts.entered_at != now:
         told["entered_at"] = facts.entered_at
-    for name in ("qualification", "score", "owner", "pool", "overdue", "recycled", "assignment", "waiting_since"):
+    for name in (
+        "qualification",
+        "score",
+        "owner",
+        "pool",
+        "overdue",
+        "recycled",
+        "assignment",
+        "waiting_since",
+        "quiet",
+    ):
         if value := getattr(facts, name):
             told[name] = value
     return told
@@ -164,6 +174,7 @@ def facts(told: Mapping[str, Any], journey: Journey, earlier: Collection[Touch],
         entered_at=moment(told["entered_at"]) if "entered_at" in told else now,
         overdue=told.get("overdue", False),
         recycled=told.get("recycled", 0),
+        quiet=told.get("quiet", False),
         assignment=told.get("assignment"),
         waiting_since=moment(told["waiting_since"]) if "waiting_since" in told else None,
     )

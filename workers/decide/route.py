@@ -239,7 +239,7 @@ def _given(
         passed = passed or (before if set(before) < bench.weights.keys() else ())
     previous = None if passed else _previous(facts, journey, rostered, bench, now, staff)
     if previous and not previous.out:
-        given = _assigned(previous.person, rostered, bench, journey, now, passed)
+        given = _assigned(previous.person, rostered, bench, facts, journey, now, passed)
         return Routing(bench.name, previous.person, None, "sticky", candidates, assignment=given, previous=previous,
                        look_again=given.remind_at or given.accept_by)  # fmt: skip
     outs = _outs(facts, journey, bench, staff, now, passed, unfit)
@@ -250,7 +250,7 @@ def _given(
     weights = {person: weight for person, weight in bench.weights.items() if person not in outs}
     ledger = seated(ledger, weights if outs else bench.weights)
     owner, standings = next_turn(ledger)
-    given = _assigned(owner, rostered, bench, journey, now, passed)
+    given = _assigned(owner, rostered, bench, facts, journey, now, passed)
     return Routing(
         bench.name,
         owner,
@@ -376,11 +376,11 @@ def _queued(
 
 
 def _assigned(
-    owner: str, rostered: Roster, bench: Bench, journey: Journey, now: datetime, passed: tuple[str, ...]
+    owner: str, rostered: Roster, bench: Bench, facts: Facts, journey: Journey, now: datetime, passed: tuple[str, ...]
 ) -> Assignment:
-    """The lead is given to somebody; their clock to accept it runs while they work."""
+    """The lead is given to somebody; their clock to accept it runs while they work, unless it was only loaded."""
     within = bench.accept_within
-    if within is None:
+    if within is None or facts.quiet:
         return Assignment(since=now, passed=passed)
     worked = rostered.people[owner].hours or bench.hours
 

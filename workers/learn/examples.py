@@ -21,7 +21,7 @@ from schema.facts import Facts, Touch
 from schema.store import rows
 from schema.store.ids import uuid_array
 from workers.decide.predict import Value, observe
-from workers.identify import Refusal, understand
+from workers.identify import Refusal, raw_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ ORDER BY l.id DESC
 """)
 _HEARD: Final = text("""
 SELECT wanted.id AS for_lead, t.lead_id, t.id, t.kind, t.occurred_at, t.recorded_at, t.data ? 'machine' AS machine,
-       r.id AS receipt, r.source, r.channel, r.content_type, r.body, r.received_at
+       r.id AS receipt, r.source, r.channel, r.content_type, r.body, r.headers, r.received_at, r.released_at
 FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
 JOIN lead AS l ON l.id = wanted.id
 JOIN lead AS theirs ON theirs.person_id = l.person_id AND theirs.id <= l.id
@@ -234,7 +234,7 @@ def known_at(
                 continue
             if mine and not facts.source:
                 facts.source, facts.channel = row["source"], row["channel"]
-            understood = understand(row, journey if row["source"] in journey.sources else None)
+            understood = read(row, raw_of(row), journey if row["source"] in journey.sources else None)
             if not isinstance(understood, Refusal):
                 _learn(person, company, understood.draft)
                 if mine:

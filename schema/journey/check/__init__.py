@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from schema.journey.check import guards, lifecycle, qualification, routing, scoring, steps
+from schema.journey.check import guards, lifecycle, qualification, routing, scoring, sources, steps
 from schema.journey.check.finding import Finding, View
 from schema.journey.check.world import POINTS, world
 from schema.journey.document import Path
@@ -25,6 +25,8 @@ def _of(part: str, *keys: str) -> frozenset[str]:
 
 
 _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
+    (sources.hooks, _of("sources", "kind", "provider", "token")),
+    (sources.forms, _of("sources", "kind", "fields", "name", "type", "consent", "double_opt_in")),
     (steps.order, _of("steps")),
     (lifecycle.targets, _of("lifecycle", "to")),
     (lifecycle.ends, _of("lifecycle", "to", "final", "sla")),
