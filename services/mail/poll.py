@@ -3,7 +3,8 @@ Mail that waits in mailboxes: fetched over IMAP, each mailbox by a thread of its
 
     reads     what came after the last uid that was read, oldest first; nothing is marked by reading it
     marks     what is committed as a receipt: seen, or moved where the URL says so (`move=Done`); then goes on
-    skips     what is gone by the time it is fetched, and what is too large or cannot be stored: that stays as it is
+    skips     what is gone by the time it is fetched; and what is too large, cannot be stored, or ends the connection
+              again and again: that stays as it is, and is counted
     waits     longer after each failure; after a refused login a minute at least, so that no account is locked
 
 A mailbox that was made anew (its UIDVALIDITY changed) is read again from the day of the last mail; what comes twice is
@@ -15,6 +16,7 @@ from __future__ import annotations
 import imaplib
 import re
 import threading
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,6 +56,8 @@ _FIRST_LOGIN_PAUSE_S: Final = 60.0
 _LONGEST_LOGIN_PAUSE_S: Final = 3600.0
 _ALARM_AFTER: Final = timedelta(minutes=2)
 _READ_AGAIN: Final = timedelta(days=2)
+_MOST_BREAKS: Final = 3
+"""How often the connection may end while one mail is fetched, before that mail is left alone."""
 _HOLD_S: Final = 1.0
 _SIZE: Final = re.compile(rb"UID (\d+).*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+).*?UID (\d+)")
 _DATE: Final = re.compile(rb'INTERNALDATE "([^"]+)"')
@@ -149,6 +153,8 @@ class Poller:
         self._hand_over = hand_over
         self._stop = stop
         self._cursor = Cursor()
+        self._fetching = 0
+        self._broke: Counter[int] = Counter()
 
     def run(self) -> None:
         """Connect, read, wait, and again; whatever happens."""
@@ -187,6 +193,7 @@ class Poller:
         if validity != self._cursor.uid_validity:
             if self._cursor.uid_validity is not None:
                 log.warning("imap.read_again", source=self._place.source)
+                self._broke.clear()
             self._cursor.uid_validity, self._cursor.uid = validity, 0
 
     def _poll(self, session: BaseMailBox) -> None:
@@ -224,13 +231,18 @@ class Poller:
         handed: dict[int, Submission] = {}
         skipped = sum(size > LARGEST for size in portion.values())
         for uid in [uid for uid, size in portion.items() if 0 < size <= LARGEST]:
+            if self._broke[uid] >= _MOST_BREAKS:
+                skipped += 1
+                continue
+            self._fetching = uid
             try:
                 fetched = self._fetch(session, uid)
             except imaplib.IMAP4.abort:
-                raise  # the connection is lost, not the mail
+                raise  # the connection is lost; the mail may be the reason
             except imaplib.IMAP4.error:
                 skipped += 1
-                continue
+                fetched = None
+            self._fetching = 0
             if fetched is not None:
                 body, arrived = fetched
                 handed[uid] = submission_of(self._place.source, body, self._headers(body, arrived))
@@ -317,6 +329,8 @@ class Poller:
         if self._stop.is_set():
             return 0.0
         cursor, now = self._cursor, clock.now()
+        self._broke[self._fetching] += 1 if self._fetching else 0
+        self._fetching = 0
         refused = isinstance(error, MailboxLoginError)
         cursor.failures += 1
         cursor.failing_since = cursor.failing_since or now

@@ -154,7 +154,7 @@ OWN = "Yes, please call me.\n\nIt is urgent."
         "W dniu 5.01.2026 o 10:00, Sprzedaż napisał(a):\n> Witam",
         "-----Original Message-----\nFrom: Sales\nSent: Monday\nHello",
         "-----Ursprüngliche Nachricht-----\nVon: Vertrieb\nHallo",
-        "________________________________\nFrom: Sales <sales@example.com>\nSent: Monday, 5 January 2026\nTo: Ana\n\nHello",
+        "______________________________\nFrom: Sales <sales@example.com>\nSent: Monday, 5 January\nTo: Ana\n\nHello",
         "Von: Vertrieb\nGesendet: Montag\nAn: Ana\n\nHallo",
         "> On Monday\n> Hello",
         "-- \nAna Lopez\nAcme, +49 30 123456",
