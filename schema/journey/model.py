@@ -195,6 +195,7 @@ def _in_points(value: object) -> object:
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 TouchKind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
@@ -295,7 +296,7 @@ class FormField(Part):
     the name; `options` make it a list to choose from.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    name: FieldName
     label: Text | None = None
     help: Text | None = None
     type: Literal["text", "email", "tel", "number", "url", "textarea", "select", "checkbox", "file"] | None = None
@@ -371,7 +372,7 @@ class Source(Part):
     dedupe: Dedupe = Dedupe()
     redirect: tuple[Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]|/)\S*$")], ...] = ()
     origins: tuple[Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s/]+)$")], ...] = ()
-    fields: tuple[Annotated[FormField, BeforeValidator(_named)], ...] = ()
+    fields: tuple[Annotated[FormField, BeforeValidator(_named, FieldName | FormField)], ...] = ()
     consent: Consent | None = None
     double_opt_in: StrictBool = False
     send: Text | None = None

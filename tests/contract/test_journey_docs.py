@@ -27,10 +27,12 @@ from schema.journey.model import (
     Again,
     Calendar,
     Capacity,
+    Consent,
     Criterion,
     Dedupe,
     Engagement,
     FitRule,
+    FormField,
     Grid,
     Group,
     Journey,
@@ -40,6 +42,7 @@ from schema.journey.model import (
     Route,
     ScoreRules,
     Source,
+    SpamRules,
     State,
     TouchPoints,
     Transition,
@@ -64,6 +67,9 @@ PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("`calendars.<name>`, and `hours`", Calendar),
     ("`sources.<name>`", Source),
     ("`sources.<name>.dedupe`", Dedupe),
+    ("`sources.<name>.fields`, each", FormField),
+    ("`sources.<name>.consent`", Consent),
+    ("`sources.<name>.spam`", SpamRules),
     ("`qualify`, each", Criterion),
     ("`requalify.<reason>`", Again),
     ("`score`", ScoreRules),
@@ -82,6 +88,7 @@ SHORT: Final = {
     Again: "`never`, `news` or a duration is short for a mapping: `unreachable: news`, `no_need: 90d`.",
     Calendar: "Beside these keys, days or spans of days with their times: `mon-fri: '09:00-18:00'`.",
     TouchPoints: "A number alone is short for `{points: …}`: `form: 30`.",
+    FormField: "A name alone is short for `{name: …}`: `fields: [email, name, message]`.",
     Source: "Our fields, for the right side of `map`: "
     + ", ".join(f"`{name}`" for name in sorted(OWN) if "." not in name and name not in GROUPS)
     + "; and below "

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from services.sources import Sources
 from sqlalchemy import text
 
 from schema.journey import JourneyInvalid, default_text, load
@@ -16,6 +15,7 @@ from schema.journey.document import LARGEST
 from schema.store.engine import make_async_engine, make_engine
 from schema.store.journeys import JourneyBook
 from services.api import journey_shapes, shapes
+from services.sources import Sources
 from tests.door import api_thread
 from tests.integration.test_versions import small
 from tests.management import Site, fresh_database, open_site
