@@ -243,7 +243,7 @@ def known_at(
 
 
 def _learn(person: dict[str, Any], company: dict[str, Any], read: Draft) -> None:
-    """Add what an arrival says about its person: what is known already is not overwritten."""
+    """Add what an arrival says about its person, as the step `identify` does."""
     given: dict[str, str | None] = {
         "name": read.name,
         "email": read.email.address if read.email and read.email.match_key else None,
@@ -254,8 +254,8 @@ def _learn(person: dict[str, Any], company: dict[str, Any], read: Draft) -> None
     for name, value in given.items():
         if value and not person.get(name):
             person[name] = value
-    person["preferences"] = read.preferences | person["preferences"]
-    person["custom"] = read.custom | person["custom"]
+    person["preferences"] = person["preferences"] | read.preferences
+    person["custom"] = person["custom"] | read.custom
     said = {"name": read.company.name, "domain": read.company.domain, "employees": read.company.employees}
     for field_name, known in said.items():
         if known and not company.get(field_name):
