@@ -154,7 +154,7 @@ def test_what_was_known_is_what_the_worker_knew(spine: Spine) -> None:
     ((replayed, _),) = known
     assert isinstance(replayed, Facts)
     assert observe(replayed, spine.now) == observe(facts, spine.now)
-    assert observe(facts, spine.now)["person.custom.via"] == "referral"
+    assert observe(facts, spine.now)["person.custom.via"] == "search"
 
 
 def test_what_is_recorded_together_with_the_outcome_is_not_looked_at(spine: Spine) -> None:
