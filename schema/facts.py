@@ -40,7 +40,7 @@ class Facts:
     of this run that automation may not go back to. `entered_at` is since when the lead is in its state, `overdue`
     whether it was told that this is too long, `recycled` how often it was looked at again after a no. `assignment` is
     how it came to its owner and whether they accepted, `waiting_since` since when it is in a pool's queue, and
-    `previous_owner` who had this person's last lead, until when. `quiet`: all that is known of it was loaded from files,
+    `previous_owner` who had this person's last lead, until when. `quiet`: all that is known of it came from files,
     so no clock runs for it. Personal data stays out of `repr`.
     """
 
