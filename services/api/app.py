@@ -105,7 +105,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         events,
         hooks,
         routes=[
-            _Own("/v1/events", events.handshake, methods=["OPTIONS"]),
+            Route("/v1/events", events.handshake, methods=["OPTIONS"]),
             Route("/f/form.js", script),
             Route("/f/{source}", FormPlace(pages, intake)),
             _Own("/f/{source}/snippet", pages.snippet, methods=["GET"]),

@@ -307,3 +307,12 @@ def test_libraries_send_the_key_as_a_user_name(api: Door) -> None:
 )
 def test_what_is_no_batch_is_refused(api: Door, body: Any, code: str) -> None:  # noqa: ANN401
     assert call(api, "/v1/batch", body).code == code
+
+
+def test_the_feed_is_read_where_events_come_in(api: Door) -> None:
+    _, reader = api.make_key("events:read")
+
+    answer = api.request("GET", EVENTS, None, {"Authorization": f"Bearer {reader}"})
+
+    assert answer.status == 200
+    assert answer.json.keys() == {"events", "next"}
