@@ -66,7 +66,7 @@ def engine(database: str) -> Iterator[Engine]:
     engine = make_engine(database, name="sweep test", hot=True)
     register_steps()
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE receipt, submission, hint, lead, person, person_key, touchpoint"))
+        connection.execute(text("TRUNCATE receipt, submission, hint, lead, person, person_key, touchpoint CASCADE"))
     yield engine
     engine.dispose()
 
