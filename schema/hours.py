@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from schema.journey.model import Calendar
+    from schema.journey.parts import Calendar
 
 HORIZON_WEEKS: Final = 522
 """How far ahead is looked for a moment, ten years: what is not open until then counts as never open."""

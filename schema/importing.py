@@ -20,7 +20,7 @@ from schema import payload
 from schema.draft import Draft, draft, moment
 from schema.draft_words import ALIASES, NO, YES, normal_name
 from schema.journey import Source
-from schema.journey.model import Part, Text, TouchKind
+from schema.journey.parts import Part, Text, TouchKind
 from schema.payload import JSON
 from schema.understood import Raw, Understood
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from schema.journey.document import Problem
 from schema.journey.expressions import Answer, Expression, ExpressionInvalid, Unknown, View
 from schema.journey.load import JourneyInvalid, default_journey, default_text, load, load_stored, review, shipped
-from schema.journey.model import Journey, Source
+from schema.journey.model import Journey
 from schema.journey.published import json_schema
+from schema.journey.source import Source
 
 __all__ = [
     "Answer",

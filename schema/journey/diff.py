@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from schema.journey import words
 from schema.journey.diff_words import Kind, Path, Week, nothing, plain, told, worded
 from schema.journey.expressions import Expression
-from schema.journey.model import Again, Calendar, Capacity, FitRule, Journey
+from schema.journey.model import Again, Capacity, FitRule, Journey
+from schema.journey.parts import Calendar
 
 TITLES: Final = {
     "journey": "The journey",

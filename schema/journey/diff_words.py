@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from schema.journey import words
 from schema.journey.expressions import Expression
-from schema.journey.model import Again, Calendar, Capacity, Criterion, FitRule, Transition
+from schema.journey.model import Again, Capacity, Criterion, FitRule, Transition
+from schema.journey.parts import Calendar
 from schema.journey.phrases import said
 
 Kind = Literal["added", "removed", "changed", "moved"]

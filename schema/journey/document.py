@@ -201,7 +201,7 @@ _REFUSED = (
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the plain scalars of YAML 1.2's core schema, without references."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's own
         """Refuse what would make one place of the file mean another."""

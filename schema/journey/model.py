@@ -6,40 +6,45 @@ The journey as values: what each key of the file means, its type and its default
 
 from __future__ import annotations
 
-import re
-import zoneinfo
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import date, timedelta
-from functools import cache, cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from datetime import timedelta
+from functools import cached_property
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainValidator,
     PrivateAttr,
     StrictBool,
     StrictInt,
     StringConstraints,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
-from schema import spam
-from schema.journey.expressions import LONGEST, Expression, Reads
+from schema.journey.campaign import Campaign, Mail, Template
+from schema.journey.expressions import Expression, Reads
 from schema.journey.fields import nearest
+from schema.journey.parts import (
+    Calendar,
+    Code,
+    Duration,
+    Language,
+    Name,
+    Part,
+    Points,
+    Question,
+    Text,
+    Threshold,
+    TouchKind,
+    Worked,
+    Zone,
+    in_a_list,
+)
 from schema.journey.question import LIMIT, atoms, edges
+from schema.journey.source import Source
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
-DAYS = rf"^{_DAY}(-{_DAY})?$"
-"""A day or several from one to another: `mon`, `mon-fri`."""
-_SPAN = r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)"
 KPIS = {
     "arrivals": "how many came in",
     "conversion": "the share that goes on from here by the wanted way",
@@ -55,111 +60,11 @@ KPIS = {
     "renewal_rate": "renewed, of all that could have been",
 }
 """The KPIs that a state or transition can be measured by, each with its meaning."""
-_QUESTIONS = ("company.employees >= 50", 'person.country in ["DE", "AT"]', "has(person.phone)", "score.total >= 45")
-PROVIDERS = {
-    "calendly": "Calendly",
-    "cloudevents": "CloudEvents",
-    "contact_form_7": "Contact Form 7 (CF7 to Webhook)",
-    "elementor": "Elementor Pro",
-    "espocrm": "EspoCRM Lead Capture",
-    "formstack": "Formstack",
-    "google_lead_form": "Google Ads lead form",
-    "gravity_forms": "Gravity Forms",
-    "hubspot_forms": "HubSpot form submission",
-    "hubspot_webhooks": "HubSpot webhooks",
-    "jotform": "Jotform",
-    "linkedin_lead_sync": "LinkedIn Lead Sync",
-    "mailgun": "Mailgun route",
-    "mautic": "Mautic",
-    "meta_lead_ads": "Meta Lead Ads",
-    "postmark": "Postmark inbound",
-    "rfc822": "A message as it is (RFC 5322)",
-    "salesforce_web_to_lead": "Salesforce Web-to-Lead",
-    "segment": "Segment, RudderStack, Dittofeed",
-    "sendgrid": "SendGrid Inbound Parse",
-    "standard_webhooks": "Standard Webhooks",
-    "stripe": "Stripe events",
-    "tally": "Tally",
-    "twenty": "Twenty",
-    "typeform": "Typeform",
-    "wufoo": "Wufoo",
-}
-"""The systems whose webhooks are understood (`schema/providers`), each with the name people know it by."""
-IDS_ONLY = frozenset({"linkedin_lead_sync", "meta_lead_ads"})
-"""Those of them that only send ids, so that the answers have to be fetched."""
-
-_USUAL_TYPES = {
-    "email": "email", "phone": "tel", "tel": "tel", "mobile": "tel", "website": "url", "employees": "number",
-    "team_size": "number", "message": "textarea", "comment": "textarea", "question": "textarea",
-}  # fmt: skip
-
-
-def duration(value: object) -> timedelta:
-    """`30d`, `24h`, `15m`, `90s` or `2w` as a timedelta. Raises ValueError for anything else, and for zero."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError(f"write a number and a unit: {_meant(str(value)) or '15m, 2h, 24h, 30d'}")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _meant(value: str) -> str:
-    """What somebody meant who wrote `30`, `30 days` or `0d`; empty where that cannot be told."""
-    found = re.fullmatch(r"0*([0-9]{1,6}) *([a-zA-Z]*)", value.strip())
-    if not found:
-        return ""
-    number, unit = int(found[1] or 0), found[2].lower()[:1]
-    if not number:
-        return "1 or more; for no time at all leave it out"
-    if found[2].lower().startswith("mo"):
-        number, unit = number * 30, "d"
-    elif unit == "y":
-        number, unit = number * 365, "d"
-    return f"{number}{unit}" if unit in _UNITS else "" if unit else f"{number}d, {number}h or {number}m"
-
-
-def _expression(value: object, info: ValidationInfo) -> Expression:
-    if not isinstance(value, str):
-        mistake = "write an expression in quotes, as in 'company.employees >= 50'"
-        raise ValueError(mistake)  # noqa: TRY004 - pydantic collects ValueError
-    return Expression(value, (info.context or {}).get("lists"))
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Reading them takes ten milliseconds."""
-    return frozenset(zoneinfo.available_timezones())
-
-
-def _zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError(
-            f"there is no such time zone{nearest(name, sorted(_zones())) or '; write it as in Europe/Berlin'}"
-        )
-    return name
-
-
-def _holiday(name: str) -> str:
-    with suppress(ValueError):
-        date.fromisoformat(name)
-        return name
-    import holidays  # noqa: PLC0415 - only a file that names a country pays for its table
-
-    country, _, region = name.partition("-")
-    regions = holidays.list_supported_countries().get(country)
-    if regions is None or (region and region not in regions):
-        raise ValueError("write a day as in 2026-12-24, or a country or region as in DE or DE-BY")
-    return name
 
 
 def _kpi(name: str) -> str:
     if name not in KPIS:
         raise ValueError(f"there is no such KPI{nearest(name, list(KPIS))}; there are {', '.join(KPIS)}")
-    return name
-
-
-def _provider(name: str) -> str:
-    if name not in PROVIDERS:
-        raise ValueError(f"there is no such provider{nearest(name, list(PROVIDERS))}; there are {', '.join(PROVIDERS)}")
     return name
 
 
@@ -172,76 +77,15 @@ def _again(value: object) -> object:
     return {"after": value} if isinstance(value, str) else value
 
 
-def _spam_reason(name: str) -> str:
-    if name not in spam.POINTS:
-        known = list(spam.POINTS)
-        raise ValueError(f"there is no such reason{nearest(name, known)}; there are {', '.join(known)}")
-    return name
-
-
-def _named(value: object) -> object:
-    """A name alone as the field it is short for."""
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _in_a_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 def _in_points(value: object) -> object:
     return {"points": value} if isinstance(value, int) else value
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-TouchKind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
-Zone = Annotated[str, AfterValidator(_zone)]
-Duration = Annotated[
-    timedelta,
-    PlainValidator(duration),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,5}[smhdw]$", "examples": ["15m", "2h", "24h", "30d"]}),
-]
-Question = Annotated[
-    Expression,
-    PlainValidator(_expression),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST, "examples": list(_QUESTIONS)}),
-]
-Points = Annotated[StrictInt, Field(ge=-100, le=100)]
-Threshold = Annotated[StrictInt, Field(ge=0, le=100)]
-Holiday = Annotated[str, AfterValidator(_holiday)]
 Kpi = Annotated[
     str,
     AfterValidator(_kpi),
     WithJsonSchema({"oneOf": [{"const": name, "description": meaning} for name, meaning in KPIS.items()]}),
 ]
-Provider = Annotated[str, AfterValidator(_provider)]
-
-
-class Part(BaseModel):
-    """A part of the file: keys it does not know are refused, and it never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class Calendar(BaseModel):
-    """
-    Working hours: `tz`, and for days or ranges of days the times, as in `mon-fri: '09:00-12:00, 13:00-18:00'`.
-
-    A time that ends before it begins ends on the next day (`22:00-06:00`). `holidays` are closed: dates as
-    `2026-12-24`, and countries or their regions as `DE` or `DE-BY`.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[
-        Annotated[str, StringConstraints(pattern=DAYS)],
-        Annotated[str, StringConstraints(pattern=rf"^{_SPAN}(, ?{_SPAN})*$")],
-    ]
-    tz: Zone = "UTC"
-    holidays: Annotated[tuple[Holiday, ...], BeforeValidator(_in_a_list, Holiday | tuple[Holiday, ...])] = ()
 
 
 class Capacity(Part):
@@ -258,19 +102,6 @@ class Capacity(Part):
         return self
 
 
-class Worked(Part):
-    """Whatever has working hours: written here as `hours`, or the name of one of the `calendars`."""
-
-    hours: Calendar | None = None
-    calendar: Name | None = None
-
-    @model_validator(mode="after")
-    def _one_calendar(self) -> Worked:
-        if self.hours is not None and self.calendar is not None:
-            raise ValueError("give either `hours` or `calendar`")
-        return self
-
-
 class Person(Worked):
     """Somebody who can own a lead. Without working hours of their own they work when their pools do."""
 
@@ -280,105 +111,6 @@ class Person(Worked):
     speaks: tuple[Language, ...] = ()
     skills: tuple[Name, ...] = ()
     capacity: Capacity | None = None
-
-
-class Dedupe(Part):
-    """How long the same content from one source counts as the same arrival (a sender's own id counts for ever)."""
-
-    window: Duration = timedelta(hours=24)
-
-
-class FormField(Part):
-    """
-    One field of a form's page; a name alone is enough for the usual ones.
-
-    `name` is what is posted, and is understood as any other: by `map`, else by the usual names. `type` is guessed from
-    the name; `options` make it a list to choose from.
-    """
-
-    name: FieldName
-    label: Text | None = None
-    help: Text | None = None
-    type: Literal["text", "email", "tel", "number", "url", "textarea", "select", "checkbox", "file"] | None = None
-    options: tuple[Text, ...] = ()
-    required: StrictBool = False
-
-    @model_validator(mode="after")
-    def _options_of_a_list(self) -> FormField:
-        if self.options and self.type not in {None, "select"}:
-            raise ValueError("`options` are for `type: select`")
-        if self.type == "select" and not self.options:
-            raise ValueError("`type: select` needs `options` to choose from")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """Its type, as given or as its name says."""
-        return self.type or ("select" if self.options else _USUAL_TYPES.get(self.name, "text"))
-
-
-class Consent(Part):
-    """
-    What a form asks leave for: a box to tick beside `text`.
-
-    The text and its `version` are kept with the answer: give another version to another text. `required` is for what
-    the business cannot do without, never for marketing.
-    """
-
-    text: Text
-    version: Text
-    purpose: Code = "marketing"
-    required: StrictBool = False
-
-
-class SpamRules(Part):
-    """From how many points on an arrival waits in quarantine, and `points` of reasons where the usual do not fit."""
-
-    hold: Annotated[StrictInt, Field(ge=1, le=1000)] = spam.HOLD
-    points: dict[Annotated[str, AfterValidator(_spam_reason)], Annotated[StrictInt, Field(ge=0, le=100)]] = {}
-
-
-class Source(Part):
-    """
-    Where leads come from.
-
-    `map` reads a payload: its key (dotted for what is nested) gives our field; without `map` the usual names are
-    understood. `kinds` gives the sender's types of events (`invoice.paid`) our kinds of touchpoints (`purchase`).
-    `redirect` are the pages a browser may be sent to after a form, `origins` the sites whose scripts may post, `region`
-    (a country code) the country of telephone numbers written without one. `address` is where mail to a source of kind
-    `email` goes, `authority` the name under which the business's own mail server writes what it found out about senders
-    (`Authentication-Results`); without it nobody's word is taken.
-
-    `provider` names the system whose hooks these are (without it their shape is recognised), `secret` the environment
-    variable that holds what it signs with (two while one replaces the other, with a comma between), `token` the one
-    with which answers are fetched from a provider that only sends ids.
-
-    A form that has `fields` has a page of its own in its `language`, headed by `label` and `description`, with `send`
-    on its button; `consent` is what it asks leave for, `double_opt_in` has that confirmed by mail before it counts.
-    `spam` says from when on an arrival is held.
-    """
-
-    kind: Literal["form", "api", "email", "events", "import", "hook"]
-    label: Text | None = None
-    description: Text | None = None
-    enabled: StrictBool = True
-    address: Text | None = None
-    authority: Text | None = None
-    provider: Provider | None = None
-    secret: EnvironmentName | None = None
-    token: EnvironmentName | None = None
-    kinds: dict[Text, TouchKind] = {}
-    map: dict[Text, Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]*$", max_length=100)]] = {}
-    dedupe: Dedupe = Dedupe()
-    redirect: tuple[Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]|/)\S*$")], ...] = ()
-    origins: tuple[Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s/]+)$")], ...] = ()
-    fields: tuple[Annotated[FormField, BeforeValidator(_named, FieldName | FormField)], ...] = ()
-    consent: Consent | None = None
-    double_opt_in: StrictBool = False
-    send: Text | None = None
-    language: Language = "en"
-    spam: SpamRules = SpamRules()
-    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
 
 
 class Criterion(Part):
@@ -597,7 +329,7 @@ class Transition(Part):
     trigger: Literal["automatic", "manual", "requalify"] = Field(
         default_factory=lambda known: "automatic" if known.get("when") or known.get("after") else "manual"
     )
-    reason: Annotated[tuple[Code, ...], BeforeValidator(_in_a_list, Code | tuple[Code, ...])] = ()
+    reason: Annotated[tuple[Code, ...], BeforeValidator(in_a_list, Code | tuple[Code, ...])] = ()
     kpis: tuple[Kpi, ...] = ()
 
     @model_validator(mode="after")
@@ -639,7 +371,9 @@ class Journey(Part):
     route: Route
     lifecycle: Annotated[dict[Code, State], Field(min_length=1)]
     transitions: dict[Code, Transition] = {}
-    campaigns: Annotated[dict[str, Any], Field(max_length=0)] = {}
+    mail: Mail | None = None
+    templates: dict[Name, Template] = {}
+    campaigns: dict[Code, Campaign] = {}
 
     _version: str = PrivateAttr("")
 

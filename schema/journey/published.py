@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from schema.journey.keys import KEYS
-from schema.journey.model import DAYS, Journey
+from schema.journey.model import Journey
+from schema.journey.parts import DAYS
 from schema.messages import STEPS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

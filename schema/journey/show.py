@@ -13,20 +13,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from schema.journey import words
-from schema.journey.model import (
-    Criterion,
-    Dedupe,
-    Journey,
-    Person,
-    Pool,
-    Source,
-    State,
-    TouchPoints,
-    Transition,
-    Worked,
-)
+from schema.journey.model import Criterion, Journey, Person, Pool, State, TouchPoints, Transition
+from schema.journey.parts import Worked
 from schema.journey.phrases import said
 from schema.journey.question import Told, atoms
+from schema.journey.source import Dedupe, Source
 
 USUAL_STEPS: Final = Journey.model_fields["steps"].default
 USUAL_WINDOW: Final = Dedupe().window

@@ -11,7 +11,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
-from schema.journey.model import Again, Calendar, Capacity
+from schema.journey.model import Again, Capacity
+from schema.journey.parts import Calendar
 
 DAYS: Final = {
     "mon": "Monday",

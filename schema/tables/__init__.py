@@ -6,6 +6,7 @@ from schema.tables.absence import absence
 from schema.tables.api_key import api_key
 from schema.tables.assignment import assignment
 from schema.tables.base import metadata
+from schema.tables.campaign import campaign_state, enrolment, enrolment_step
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
@@ -19,6 +20,7 @@ from schema.tables.pool import pool
 from schema.tables.prediction import prediction_active, prediction_model
 from schema.tables.receipt import receipt, submission
 from schema.tables.retrieval import retrieval
+from schema.tables.send import send, suppression
 from schema.tables.touchpoint import touchpoint
 from schema.tables.transition import transition
 
@@ -26,10 +28,13 @@ __all__ = [
     "absence",
     "api_key",
     "assignment",
+    "campaign_state",
     "company",
     "consumer",
     "dead_letter",
     "decision",
+    "enrolment",
+    "enrolment_step",
     "event",
     "hint",
     "import_run",
@@ -48,7 +53,9 @@ __all__ = [
     "prediction_model",
     "receipt",
     "retrieval",
+    "send",
     "submission",
+    "suppression",
     "touchpoint",
     "transition",
 ]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.journey import Source
-    from schema.journey.model import FormField
+    from schema.journey.source import FormField
     from services.api.form_words import Words
     from services.api.intake import Intake
     from services.sources import Sources

@@ -122,7 +122,7 @@ def _listed(journey: str, name: str, source: Source, base_url: str) -> dict[str,
 def _source(file: Path | None, name: str | None, provider: str | None) -> tuple[str, Source]:
     from schema.journey import Source
     from schema.journey.fields import nearest
-    from schema.journey.model import PROVIDERS
+    from schema.journey.source import PROVIDERS
 
     if provider is not None and provider not in PROVIDERS:
         known = ", ".join(PROVIDERS)

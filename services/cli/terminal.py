@@ -38,7 +38,7 @@ def plain(value: object) -> str:
 
 def read_duration(value: str) -> timedelta:
     """Read `90d`, `24h`, `15m` or `2w`, as in the journey file. Raises Permanent (`duration_invalid`)."""
-    from schema.journey.model import duration
+    from schema.journey.parts import duration
 
     try:
         return duration(value)

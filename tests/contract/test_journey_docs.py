@@ -25,14 +25,10 @@ from schema.journey.keys import KEYS
 from schema.journey.model import (
     KPIS,
     Again,
-    Calendar,
     Capacity,
-    Consent,
     Criterion,
-    Dedupe,
     Engagement,
     FitRule,
-    FormField,
     Grid,
     Group,
     Journey,
@@ -41,13 +37,13 @@ from schema.journey.model import (
     Pool,
     Route,
     ScoreRules,
-    Source,
-    SpamRules,
     State,
     TouchPoints,
     Transition,
 )
+from schema.journey.parts import Calendar
 from schema.journey.phrases import NOUNS
+from schema.journey.source import Consent, Dedupe, FormField, Source, SpamRules
 from schema.journey.words import short
 from services.cli.main import app
 from tests.servers import ROOT

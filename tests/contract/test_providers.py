@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from schema import payload
 from schema.draft import match_keys
 from schema.journey import JourneyInvalid, Source, default_text, load
-from schema.journey.model import IDS_ONLY
-from schema.journey.model import PROVIDERS as NAMES
+from schema.journey.source import IDS_ONLY
+from schema.journey.source import PROVIDERS as NAMES
 from schema.providers import FETCH_PENDING, FETCHED, PROVIDERS, read_hook, recognised, values_of
 from schema.providers.adapter import by_name, nested
 from schema.understood import Raw, Understood

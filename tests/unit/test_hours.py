@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from schema.hours import Hours, hours
-from schema.journey.model import Calendar
+from schema.journey.parts import Calendar
 
 MINUTE = timedelta(minutes=1)
 BERLIN = {"tz": "Europe/Berlin", "mon-fri": "09:00-12:00, 13:00-18:00"}

@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from schema.journey import Expression, default_text, load, shipped
 from schema.journey import words as wording
 from schema.journey.fields import FIELDS
-from schema.journey.model import Again, Calendar, Capacity
+from schema.journey.model import Again, Capacity
+from schema.journey.parts import Calendar
 from schema.journey.phrases import NOUNS, said
 from schema.journey.show import printed, sections
 from tests.mutations import Mutant, mutants

@@ -16,7 +16,8 @@ import msgspec
 
 from schema.hours import Hours, hours
 from schema.journey.expressions import Expression
-from schema.journey.model import Journey, Worked
+from schema.journey.model import Journey
+from schema.journey.parts import Worked
 
 _SETTLED_AFTER: Final = 100
 """Looks at absences, calendars and windows in turn, until all of them agree on a moment."""

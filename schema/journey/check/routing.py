@@ -11,7 +11,8 @@ from schema.journey.document import Path
 from schema.journey.expressions import Expression
 from schema.journey.fields import nearest
 from schema.journey.holds import can_hold
-from schema.journey.model import Calendar, Journey, Person, Pool, Worked
+from schema.journey.model import Journey, Person, Pool
+from schema.journey.parts import Calendar, Worked
 from schema.journey.question import Always, Compare, Contains, Every, Not, Tree, atoms
 
 _POOLS: Path = ("route", "pools")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schema.journey.check.finding import Finding, View
-from schema.journey.model import IDS_ONLY, PROVIDERS
+from schema.journey.source import IDS_ONLY, PROVIDERS
 
 
 def hooks(view: View) -> Iterator[Finding]:
