@@ -158,6 +158,72 @@ class LeadTransitioned(Event, frozen=True):
     journey: str
 
 
+class CampaignEntered(Event, frozen=True):
+    """
+    Somebody entered a campaign; `by` says how: a way in of the journey file, or who enrolled them by hand.
+
+    `holdout`: they get nothing of it, so that its effect can be measured.
+    """
+
+    campaign: str
+    enrolment_id: str
+    person_id: str
+    by: str
+    holdout: bool
+    journey: str
+
+
+class CampaignExited(Event, frozen=True):
+    """
+    Somebody's way through a campaign is over.
+
+    `outcome` is finished, goal, exited, aborted or cancelled; `reason` a code, where there is one; `steps` how many
+    steps they took.
+    """
+
+    campaign: str
+    enrolment_id: str
+    person_id: str
+    outcome: str
+    reason: str | None
+    steps: int
+    journey: str
+
+
+class CampaignNotified(Event, frozen=True):
+    """A campaign has something to tell under the `name` that its step `notify` gives it."""
+
+    campaign: str
+    enrolment_id: str
+    person_id: str
+    step: str
+    name: str
+
+
+class CampaignHeld(Event, frozen=True):
+    """
+    More people entered a campaign than its `audience` allows: it stands still until it is approved.
+
+    Told once, of the lead of somebody who waits for it. `most` people may enter within `per_s` seconds.
+    """
+
+    campaign: str
+    most: int
+    per_s: int
+
+
+class FollowUpRequested(Event, frozen=True):
+    """A campaign asks for a task: `to` is a person of the journey (null: nobody has the lead yet), with a due time."""
+
+    campaign: str
+    enrolment_id: str
+    person_id: str
+    step: str
+    text: str
+    to: str | None
+    due_at: str | None
+
+
 TYPES: Final[dict[str, type[Event]]] = {
     "lead.created": LeadCreated,
     "lead.touched": LeadTouched,
@@ -175,6 +241,11 @@ TYPES: Final[dict[str, type[Event]]] = {
     "lead.overdue": LeadOverdue,
     "lead.migrated": LeadMigrated,
     "lead.transitioned": LeadTransitioned,
+    "campaign.entered": CampaignEntered,
+    "campaign.exited": CampaignExited,
+    "campaign.notified": CampaignNotified,
+    "campaign.held": CampaignHeld,
+    "follow_up.requested": FollowUpRequested,
 }
 _NAMES: Final = {kind: name for name, kind in TYPES.items()}
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from schema.journey.expressions import View
+from schema.journey.expressions import Expression, Reads, View
 from schema.journey.model import Journey
 
 
@@ -73,6 +73,11 @@ class Facts:
             self._view = View(journey.reads, self._values(journey))
             self._version = journey.version
         return self._view
+
+    def seen_by(self, question: Expression, journey: Journey) -> View:
+        """The lead as a question sees it that is none of the journey's own."""
+        reads = Reads(question.paths)
+        return View(reads, self._values(journey))
 
     def know(self, **found: Any) -> None:  # noqa: ANN401 - values of any field
         """Take over what a decision found: `know(score=score.facts())`, `know(owner="ana", pool="dach")`."""

@@ -29,7 +29,18 @@ NAMES: Final = (
     "relay.after_confirm",
     "relay.after_commit",
 )
-"""Every failpoint there is; the fault tests walk all of them."""
+"""Every failpoint on the way of a lead; the fault tests walk all of them."""
+
+SENDING: Final = (
+    "deliver.after_claim",
+    "deliver.before_mail_from",
+    "deliver.before_end_of_data",
+    "deliver.after_end_of_data",
+    "deliver.after_answer",
+    "deliver.before_settle",
+    "deliver.after_settle",
+)
+"""Those around a message that is handed over."""
 
 
 class FailpointError(Exception):

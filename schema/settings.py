@@ -42,7 +42,14 @@ class Settings(BaseSettings):
     """Mails that one sender may hand over in a minute; then it is asked to come back. An address takes ten times it."""
     imap_urls: SecretStr = SecretStr("")
     """Mailboxes to read, separated by spaces: `imaps://user:password@host/INBOX?source=inbox`."""
-    smtp_url: str = ""
+    smtp_url: SecretStr = SecretStr("")
+    """Where mail goes out: `smtp://user:password@host:587` or `smtps://…`; empty: a folder in `data_dir`."""
+    mail_connections: int = Field(default=4, ge=1, le=100)
+    """Conversations with the mail server at once, of each worker process; one more is kept for service mail."""
+    send_lease_s: float = Field(default=1200.0, gt=0)
+    """After how long a message is unknown whose worker ended while it was handed over."""
+    mail_rate: float = Field(default=10.0, ge=0)
+    """Messages a second to one domain, from each worker process; 0: as fast as they are taken."""
     base_url: str = ""
     secret_key: SecretStr = SecretStr("")
     log_format: Literal["json", "console", ""] = ""

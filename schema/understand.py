@@ -8,6 +8,7 @@ Reading an arrival: which reader takes it, by its channel.
     event            a CloudEvent or a call in the Segment dialect (`schema/incoming`)
     email            a message (`schema/mail`)
     import           one row of a file (`schema/importing`)
+    mailing          what somebody did with a mail of ours (`schema/mailing`)
 
 Pure: whoever asks first whether something can be read gets the answer that the worker will come to.
 """
@@ -24,6 +25,8 @@ from schema.importing import read_import
 from schema.incoming import read_event
 from schema.journey import Source
 from schema.mail.read import read_mail
+from schema.mailing.read import CHANNEL as MAILING
+from schema.mailing.read import read_mailing
 from schema.opt_in import read_confirmation
 from schema.providers import read_hook
 from schema.understood import Raw, Understood
@@ -52,6 +55,7 @@ READERS: Final[dict[str, Reader]] = {
     "opt_in": read_confirmation,
     "api": _payload,
     "import": read_import,
+    MAILING: read_mailing,
     "event": read_event,
     "email": read_mail,
     "hook": read_hook,

@@ -233,6 +233,7 @@ def api_thread(
         move=_nobody_moves,
         migrate=_nobody_migrates,
         owners=Owners(make_engine(url, name="owners"), lambda *_: None),
+        enrol=_nobody_enrols,
         outlook=_nobody_asks,
         patience_s=patience_s,
         body_within_s=body_within_s,
@@ -278,6 +279,10 @@ def _nobody_asks(*_: object) -> dict[str, Any]:
 
 def _nobody_migrates(*_: object, **__: object) -> dict[str, Any]:
     raise AssertionError("these tests migrate no lead")
+
+
+def _nobody_enrols(*_: object, **__: object) -> dict[str, Any]:
+    raise AssertionError("these tests enrol nobody")
 
 
 def _nobody_moves(*_: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Place = tuple[str | int, ...]
 _TEXTS: Final = shipped()
 _DURATION: Final = re.compile(r"[1-9]\d*[smhdw]")
-_QUESTIONS: Final = {"when", "require", "reject", "fits"}
+_QUESTIONS: Final = {"when", "require", "reject", "fits", "wait_until"}
 
 
 class Mutant(NamedTuple):
@@ -86,6 +86,8 @@ def _others(value: Any, key: str) -> st.SearchStrategy[Any]:  # noqa: ANN401 - a
         return st.just(not value)
     if isinstance(value, int):
         return st.integers(value - 9, value + 9).filter(lambda other: other != value)
+    if isinstance(value, float):
+        return st.just(2 * value + 1)
     if key in _QUESTIONS:
         return st.sampled_from(["company.employees >= 77", "has(person.city)", '!("roof" in person.interests)'])
     if _DURATION.fullmatch(value):

@@ -7,6 +7,8 @@ Advance: where does a lead stand now?
             back from a no goes on with the step after `qualify`
     waits   until time alone may move the lead, and until it is in its state for too long
     tells   lead.transitioned, for each move; lead.overdue, once for each stay
+
+Whatever happens to a lead comes by here: campaigns hear of it when the batch is recorded (`workers/enrolments.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 def advance(batch: Batch) -> None:
     """Make the moves that each lead's journey makes by itself."""
     for case in batch.at("advance"):
+        case.heard = True
+        if (since := case.facts.entered_at) and since >= (case.lead["due_since"] or batch.now):
+            case.came_into.append(case.facts.state)
         found = next_moves(case.facts, case.journey, batch.now)
         outcome = "moved" if found.moves else "overdue" if found.overdue else "stays"
         case.decided(outcome, None, found.explain())

@@ -1,5 +1,5 @@
 """
-The workers put together: broker, runtime and one Dramatiq actor per step, named as its queue; and `sweep`.
+The workers put together: broker, runtime and one Dramatiq actor for each queue.
 
     broker, runtime, hints = build(settings, url, queues={"identify", "score"})
     run_worker(broker, queues, settings.worker_threads, stop=stop)
@@ -19,7 +19,9 @@ from schema.garbage import between_batches
 from schema.messages import HintError, decode
 from schema.store.engine import make_engine
 from workers.broker import make_broker
+from workers.deliver import Deliverer
 from workers.hints import Hints
+from workers.looks import Looker
 from workers.runtime import STEPS, Runtime
 from workers.sweep import Sweeper
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SWEEP: Final = "sweep"
+NURTURE: Final = "nurture"
+DELIVER: Final = "deliver"
 
 
 def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tuple[dramatiq.Broker, Runtime, Hints]:
@@ -44,18 +48,36 @@ def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tupl
     Connects to nothing yet. Raises Permanent (`queue_unknown`).
     """
     register_steps()
-    known = {*STEPS, SWEEP}
+    known = {*STEPS, DELIVER, SWEEP}
     serves = set(queues) or known
     if serves - known:
         unknown = ", ".join(sorted(serves - known))
-        raise Permanent("queue_unknown", f"There is no queue {unknown}; there are {', '.join((*STEPS, SWEEP))}.")
+        raise Permanent(
+            "queue_unknown", f"There is no queue {unknown}; there are {', '.join((*STEPS, DELIVER, SWEEP))}."
+        )
     broker = make_broker(settings.model_copy(update={"database_url": url}))
     hints = Hints(broker)
     engine = make_engine(url, name="worker", hot=True, pool_size=settings.worker_threads + 1)
     broker.add_middleware(DatabaseClosed(engine))
-    runtime = Runtime(engine, hints, serves=serves & STEPS.keys(), chain=settings.chain, batch_size=settings.batch_size)
-    for name in sorted(serves & STEPS.keys()):
+    runtime = Runtime(
+        engine,
+        hints,
+        serves=serves & STEPS.keys(),
+        chain=settings.chain,
+        batch_size=settings.batch_size,
+        pepper=settings.pepper,
+    )
+    for name in sorted(serves & STEPS.keys() - {NURTURE}):
         _declare(broker, name, lambda ids, name=name: runtime.hear(name, ids))  # type: ignore[misc]
+    if NURTURE in serves:
+        looker = Looker(engine, hints)
+        _declare(broker, NURTURE, lambda ids: (runtime.hear(NURTURE, ids), looker.hear()))
+    if DELIVER in serves:
+        deliverer = Deliverer(
+            make_engine(url, name="deliver", hot=True, pool_size=settings.mail_connections + 2), hints, settings
+        )
+        broker.add_middleware(DeliveryEnded(deliverer))
+        _declare(broker, DELIVER, lambda _: deliverer.wake())
     if SWEEP in serves:
         sweeper = Sweeper(engine, hints, settings)
         _declare(broker, SWEEP, lambda _: sweeper.hear())
@@ -72,9 +94,19 @@ class DatabaseClosed(dramatiq.Middleware):
         self._engine.dispose()
 
 
+class DeliveryEnded(dramatiq.Middleware):
+    """Ends what goes out when the worker is to stop."""
+
+    def __init__(self, deliverer: Deliverer) -> None:
+        self._deliverer = deliverer
+
+    def before_worker_shutdown(self, *_: object) -> None:
+        self._deliverer.stop()
+
+
 def register_steps() -> None:
     """Import the modules of the steps, which puts them into `STEPS` in the order of the way."""
-    for name in messages.STEPS:
+    for name in (*messages.STEPS, NURTURE):
         import_module(f"workers.{name}")
 
 

@@ -20,12 +20,14 @@ from schema.events import Event, LeadMigrated, LeadTransitioned, name_of
 from schema.facts import Facts, Touch
 from schema.store import rows, staff
 from schema.store.ids import uuid_array
+from workers import enrolments
 from workers.decide.inputs import inputs
 from workers.models import ModelBook
 from workers.pools import Pools
+from workers.sending import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, RowMapping
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from workers.decide.advance import Move
     from workers.decide.staff import Staff
     from workers.decide.turns import Ledger
+    from workers.sending.told import Told
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
@@ -82,6 +85,10 @@ class Case:
     """Its columns as they were when it was taken in hand; None for a new one."""
     inputs: dict[str, Any] | None = field(default=None, repr=False)
     """What its decisions in this batch start from, until the first of them has kept it; None before they begin."""
+    came_into: list[str] = field(default_factory=list, repr=False)
+    """The states that it came into in this run."""
+    heard: bool = False
+    """Whether campaigns are to hear of it when it is recorded."""
 
     @property
     def id(self) -> str:
@@ -125,6 +132,7 @@ class Case:
 
     def move(self, move: Move, *, actor: str = "journey") -> None:
         """Change the lead's state: the one path for it, whoever asks."""
+        self.came_into.append(move.to_state)
         self.lead["transitions"] += 1
         self.lead["state"] = self.facts.state = move.to_state
         self.lead["entered_at"] = self.facts.entered_at = self.batch.now
@@ -221,6 +229,7 @@ class Batch:
     now: datetime
     step: str
     receipts: Sequence[RowMapping] = ()
+    enrolments: Sequence[RowMapping] = ()
     cases: dict[str, Case] = field(default_factory=dict)
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Rows of the people that arrivals are about, with marks of our own beside the columns."""
@@ -230,6 +239,12 @@ class Batch:
     """Ids this transaction had to leave alone; they are due, and hinted again after it."""
     waiting: list[str] = field(default_factory=list)
     """Receipts whose lead follows a version that this code cannot read; they are due, and tried again later."""
+    hints: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """What else became due, by queue; told after the commit."""
+    told: list[Told] = field(default_factory=list)
+    """What arrivals say about messages of ours."""
+    pepper: Callable[[], bytes] | None = None
+    """Gives the installation's secret, where anything has to be kept under it."""
     models: ModelBook = field(default_factory=ModelBook)
     pools: Pools = field(init=False, repr=False)
 
@@ -306,6 +321,7 @@ class Batch:
         """Write everything, each table in one statement."""
         self._record_arrivals()
         self.pools.settle()
+        enrolments.hear(self)
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
         self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
@@ -315,10 +331,12 @@ class Batch:
             self.connection,
             rows.Write(tables.decision, self._inserts[tables.decision]),
             rows.Write(tables.event, self._inserts[tables.event]),
+            rows.Write(tables.send, self._inserts.pop(tables.send, []), "ON CONFLICT DO NOTHING"),
         )
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
         self.pools.record()
+        told.record(self)
 
     def _record_arrivals(self) -> None:
         """Write what no later step changes; before the ledgers are locked, so that others wait less for them."""

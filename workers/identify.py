@@ -3,9 +3,9 @@ Identify: whose is this arrival?
 
     hears   receipts that are pending
     reads   the receipt's raw bytes, match keys, people, companies, open leads, and of who has none the latest
-    writes  person, company, match keys, touchpoint, lead; the receipt's outcome; and makes `qualify` the next step
-            of a new lead, `score` that of a known one (`qualify` again while its qualification has not passed, or
-            when it was told no)
+    writes  person, company, match keys, touchpoint, lead; what it says about a message of ours; the mail that asks to
+            confirm a consent; the receipt's outcome; and makes `qualify` the next step of a new lead, `score` that
+            of a known one (`qualify` again while its qualification has not passed, or when it was told no)
     tells   lead.created, or lead.touched; person.opt_in_requested
 """
 
@@ -30,6 +30,7 @@ from workers import people
 from workers.batch import Case, known, lead_facts, person_facts
 from workers.people import Arrival
 from workers.runtime import step
+from workers.sending import opt_in, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -238,6 +239,7 @@ def _ask_to_confirm(case: Case, arrival: Arrival) -> None:
     token = arrival.receipt["headers"].get(NOTED_TOKEN)
     if purposes and token:
         case.tell(PersonOptInRequested(case.lead["person_id"], arrival.receipt["id"], purposes, f"/c/{token}"))
+        opt_in.plan(case.batch, case, arrival.receipt["id"], purposes, f"/c/{token}")
 
 
 def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
@@ -272,6 +274,7 @@ def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
             tables.message,
             {"message_id": understood.message_id, "lead_id": case.id, "direction": "in", "at": occurred_at},
         )
+    told.note(batch, case, understood, occurred_at)
     touch = Touch(kind=understood.kind, occurred_at=occurred_at, id=receipt["id"], machine="machine" in understood.data)
     case.facts.touchpoints.append(touch)
 

@@ -137,6 +137,7 @@ def _overrule(case: Case, from_state: str) -> None:
 def _go_on(case: Case, *, reopened: bool) -> None:
     """Make the lead due for what follows a move by hand, unless something before that is due already."""
     if not case.lead["open"]:
+        case.heard = True
         case.go(None)
         return
     steps = case.journey.steps

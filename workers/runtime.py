@@ -41,12 +41,13 @@ from schema.store.engine import is_transient
 from schema.store.ids import new_id, uuid_array
 from schema.store.journeys import JourneyBook
 from workers.batch import Batch
+from workers.claim import claim, count_attempt, release
 from workers.models import ModelBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from sqlalchemy import Connection, Engine, RowMapping, TextClause
+    from sqlalchemy import Connection, Engine, RowMapping
 
     Work = Callable[[Batch], None]
 
@@ -60,6 +61,8 @@ _LATER_S: Final = 5.0
 """How long an arrival is left alone whose lead follows a version that this code cannot read."""
 MAX_DEATHS: Final = 4
 """How often a worker may end with a row in hand, each time but the first with nothing else, before it is set aside."""
+_CAREFUL_S: Final = 30.0
+"""How long a process that was started is careful with people in campaigns: one of them may have ended another."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -75,7 +78,7 @@ class Step:
     """One piece of processing: its name (also of its actor and queue), whose rows are due, and what it does."""
 
     name: str
-    subject: str  # receipt or lead
+    subject: str  # receipt, lead or enrolment
     work: Work
 
 
@@ -96,7 +99,7 @@ def step(name: str, *, subject: str = "lead") -> Callable[[Work], Work]:
 class Runtime:
     """Runs the steps that this process serves."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is put together from
         self,
         engine: Engine,
         hints: Hinter,
@@ -106,6 +109,7 @@ class Runtime:
         batch_size: int = 400,
         patience: timedelta = timedelta(seconds=6),
         book: JourneyBook | None = None,
+        pepper: Callable[[], bytes] | None = None,
     ) -> None:
         self.engine = engine
         self._hints = hints
@@ -115,7 +119,9 @@ class Runtime:
         self._patience = patience
         self._book = book or JourneyBook()
         self._models = ModelBook()
+        self._pepper = pepper
         self._later: dict[str, float] = {}
+        self._careful_until = time.monotonic() + _CAREFUL_S
 
     def hear(self, name: str, ids: Sequence[str] = (), *, now: datetime | None = None) -> int:
         """Do what is due for the step `name`; return how many rows were taken. Never raises for a row's sake."""
@@ -154,7 +160,7 @@ class Runtime:
         except Exception as error:
             if _is_transient(error):
                 raise
-            due = self._peek(step, ids) if more else list(ids)
+            due = self._peek(step, ids, now) if more else list(ids)
             self._split(step, due, now, error)
             return []
 
@@ -167,13 +173,13 @@ class Runtime:
         """
         at = now or clock.now()
         with self.engine.begin() as connection:
-            due = self._take(connection, step, ids, overdue=at - self._patience, more=more)
+            due = self._take(connection, step, ids, at, overdue=at - self._patience, more=more)
             reached("worker.after_lock")
             suspects = [row for row in due if row["suspect"]] if more else []
             if suspects:
-                _count_attempt(connection, step, [row["id"] for row in suspects if not row["attempts"]])
+                count_attempt(connection, step.subject, [row["id"] for row in suspects if not row["attempts"]], at)
                 return due
-            batch = Batch(connection, self._book, at, step.name, models=self._models)
+            batch = Batch(connection, self._book, at, step.name, models=self._models, pepper=self._pepper)
             if due:
                 self._work(batch, step, due)
                 batch.record()
@@ -186,19 +192,30 @@ class Runtime:
         return due
 
     def _take(
-        self, connection: Connection, step: Step, ids: Sequence[str], *, overdue: datetime = _LONG_AGO, more: bool
+        self,
+        connection: Connection,
+        step: Step,
+        ids: Sequence[str],
+        now: datetime,
+        *,
+        overdue: datetime = _LONG_AGO,
+        more: bool,
     ) -> list[RowMapping]:
         """Lock what is due for `step`, but what waits for a version that this code cannot read."""
         if step.subject == "receipt":
             wanted: dict[str, Any] = {"overdue": overdue, "sources": self._book.sources(connection)}
             later = self._waiting()
             ids = [row_id for row_id in ids if row_id not in later] if later else ids
-            return _lock(connection, step, ids, later, self._batch_size, wanted, more=more)
+            return claim(connection, step.subject, ids, later, self._batch_size, wanted, more=more)
         unread = set(self._book.unreadable())
         while True:
-            wanted = {"overdue": overdue, "step": step.name, "unread": sorted(unread)}
-            due = _lock(connection, step, ids, (), self._batch_size, wanted, more=more)
-            met = {row["journey"] for row in due}
+            wanted = {"overdue": overdue, "unread": sorted(unread)}
+            if step.subject == "enrolment":
+                wanted |= {"now": now, "careful": time.monotonic() < self._careful_until}
+            else:
+                wanted |= {"step": step.name}
+            due = claim(connection, step.subject, ids, (), self._batch_size, wanted, more=more)
+            met = {row[version] for row in due for version in ("journey", "lead_journey") if version in row}
             new = {version for version in met if not self._book.readable(connection, version)}
             if not new:
                 return due
@@ -221,6 +238,10 @@ class Runtime:
     def _work(self, batch: Batch, step: Step, due: Sequence[RowMapping]) -> None:
         if step.subject == "receipt":
             batch.receipts = sorted(due, key=itemgetter("received_at", "id"))
+        elif step.subject == "enrolment":
+            younger = set(batch.load({row["lead_id"] for row in due}))
+            batch.enrolments = [row for row in due if row["lead_id"] not in younger]
+            batch.postponed += [row["id"] for row in due if row["lead_id"] in younger]
         else:
             batch.postponed += batch.load([row["id"] for row in due])
         step.work(batch)
@@ -242,13 +263,15 @@ class Runtime:
             onward[step.name] += batch.postponed
         if batch.pools.woken:
             onward["route"] += batch.pools.woken
+        for name, ids in batch.hints.items():
+            onward[name] += ids
         for name, ids in onward.items():
             self._hints.send(name, ids)
 
-    def _peek(self, step: Step, ids: Sequence[str]) -> list[str]:
+    def _peek(self, step: Step, ids: Sequence[str], now: datetime | None) -> list[str]:
         """Return what a run that failed had taken, or what it would take now."""
         with self.engine.begin() as connection:
-            return [row["id"] for row in self._take(connection, step, ids, more=True)]
+            return [row["id"] for row in self._take(connection, step, ids, now or clock.now(), more=True)]
 
     def _split(self, step: Step, ids: Sequence[str], now: datetime | None, error: Exception) -> None:
         """Run the halves of a batch that failed, down to the one that stands alone."""
@@ -266,7 +289,7 @@ class Runtime:
             self._set_aside(step, row["id"], Permanent("worker_died"), row["attempts"], now)
             return
         with self.engine.begin() as connection:
-            _count_attempt(connection, step, [row["id"]])
+            count_attempt(connection, step.subject, [row["id"]], now or clock.now())
         self._attempt(step, [row["id"]], now)
 
     def _retry(self, step: Step, row_id: str, now: datetime | None, error: Exception) -> None:
@@ -298,81 +321,12 @@ class Runtime:
             "created_at": at,
         }
         with self.engine.begin() as connection:
-            released = connection.execute(_RELEASE[step.subject], {"id": row_id}).rowcount
-            if released:
+            if release(connection, step.subject, row_id, at):
                 rows.insert(connection, tables.dead_letter, [letter], "ON CONFLICT DO NOTHING")
         log.error("step.dead_letter", step=step.name, subject=step.subject, id=row_id, error=letter["error"])
 
 
-_RECEIPTS_NAMED: Final = text("""
-SELECT *, due_since < :overdue AS suspect FROM receipt
-WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL
-  AND (CAST(:sources AS text[]) IS NULL OR source = ANY(CAST(:sources AS text[])))
-ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-_RECEIPTS_DUE: Final = text("""
-SELECT *, due_since < :overdue AS suspect FROM receipt
-WHERE due_since IS NOT NULL AND id <> ALL(CAST(:ids AS uuid[]))
-  AND (CAST(:sources AS text[]) IS NULL OR source = ANY(CAST(:sources AS text[])))
-ORDER BY due_since LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-_LEADS_NAMED: Final = text("""
-SELECT id, attempts, due_since < :overdue AS suspect, journey FROM lead
-WHERE id = ANY(CAST(:ids AS uuid[])) AND due_since IS NOT NULL AND next_step = :step
-  AND journey <> ALL(CAST(:unread AS text[]))
-ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-# Looks at a bounded number of due leads: those of one step have no index of their own, because every step updates it.
-_LEADS_DUE: Final = text("""
-SELECT id, attempts, due_since < :overdue AS suspect, journey FROM lead
-WHERE id = ANY(ARRAY(
-    SELECT id FROM (
-        SELECT id, next_step FROM lead WHERE due_since IS NOT NULL AND journey <> ALL(CAST(:unread AS text[]))
-        ORDER BY due_since LIMIT 10000
-    ) AS due
-    WHERE next_step = :step AND id <> ALL(CAST(:ids AS uuid[])) LIMIT 4 * :limit
-)) AND due_since IS NOT NULL AND next_step = :step
-ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-_NAMED: Final = {"receipt": _RECEIPTS_NAMED, "lead": _LEADS_NAMED}
-_DUE: Final = {"receipt": _RECEIPTS_DUE, "lead": _LEADS_DUE}
-_ATTEMPT: Final = {
-    "receipt": text("UPDATE receipt SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
-    "lead": text("UPDATE lead SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
-}
-_RELEASE: Final = {
-    "receipt": text("UPDATE receipt SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
-    "lead": text("UPDATE lead SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
-}
 _NOT_TRIED: Final = text("UPDATE receipt SET attempts = 0 WHERE id = ANY(CAST(:ids AS uuid[])) AND attempts > 0")
-
-
-def _lock(
-    connection: Connection,
-    step: Step,
-    ids: Sequence[str],
-    later: Sequence[str],
-    limit: int,
-    wanted: Mapping[str, object],
-    *,
-    more: bool,
-) -> list[RowMapping]:
-    """Lock the rows due for `step`: those named, then the oldest; never wait for one that another worker has."""
-
-    def locked(statement: TextClause, ids: Sequence[str], limit: int) -> list[RowMapping]:
-        given = {**wanted, "ids": uuid_array(ids), "limit": limit}
-        return list(connection.execute(statement, given).mappings())
-
-    found = locked(_NAMED[step.subject], ids, limit) if ids else []
-    if more and len(found) < limit:
-        left = [*(row["id"] for row in found), *later]
-        found += locked(_DUE[step.subject], left, limit - len(found))
-    return found
-
-
-def _count_attempt(connection: Connection, step: Step, ids: Sequence[str]) -> None:
-    if ids:
-        connection.execute(_ATTEMPT[step.subject], {"ids": uuid_array(ids)})
 
 
 def _is_transient(error: Exception) -> bool:

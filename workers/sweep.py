@@ -2,9 +2,10 @@
 Sweep: wakes leads whose wait is over, and finds work whose hint was lost or whose worker died.
 
     hears   the ticker
-    reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`
-    writes  what such a lead is due for; removes submissions that expired, and what
-            came to a form that is switched off
+    reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`; who
+            is due in a campaign
+    writes  what such a lead is due for; that those who are there are looked at for campaigns that are new; removes
+            submissions that expired, and what came to a form that is switched off
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -24,9 +25,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from schema import messages
-from schema.store import clock
+from schema.store import campaigns, clock, sends
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
+from workers import looks
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,6 +112,7 @@ class Sweeper:
         self._hints = hints
         self._every_s = settings.sweep_every_s
         self._after = timedelta(seconds=settings.sweep_after_s)
+        self._lease = timedelta(seconds=settings.send_lease_s)
         self._book = JourneyBook()
         self._portion = portion
         self._enough = enough
@@ -142,7 +145,11 @@ class Sweeper:
         woken = self._wake(now)
         with self._engine.begin() as connection:
             late = owing(connection, now - self._after, self._book)
-        steps = [step for step in messages.STEPS if step in woken or step in late]
+            if looks.begin(connection, self._book, now) or campaigns.owes(connection, now):
+                late.append("nurture")
+            if sends.owes(connection, now, self._lease):
+                late.append("deliver")
+        steps = [step for step in messages.QUEUES if step in woken or step in late]
         for step in steps:
             self._hints.send(step, ())
         if steps:

@@ -27,6 +27,7 @@ CREATE TABLE enrolment (
     step text,
     since timestamptz NOT NULL,
     due_at timestamptz,
+    listens_since timestamptz NOT NULL,
     number integer DEFAULT '0' NOT NULL,
     attempts smallint DEFAULT '0' NOT NULL,
     arms jsonb DEFAULT '{}' NOT NULL,
@@ -49,9 +50,10 @@ COMMENT ON COLUMN enrolment.entered_by IS 'the way in, or who did it by hand';
 COMMENT ON COLUMN enrolment.step IS 'the next one, or the one that is waited at; null: over';
 COMMENT ON COLUMN enrolment.since IS 'since when it is at this step';
 COMMENT ON COLUMN enrolment.due_at IS 'when to look at it; null: over, or waiting for a message';
+COMMENT ON COLUMN enrolment.listens_since IS 'its steps ask about touchpoints since then: its latest message';
 COMMENT ON COLUMN enrolment.number IS 'steps done';
 COMMENT ON COLUMN enrolment.arms IS 'which way it was sent at each split';
-CREATE INDEX ix_enrolment_due ON enrolment (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX ix_enrolment_due ON enrolment (journey_name, campaign, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX ix_enrolment_entered ON enrolment (journey_name, campaign, entered_at);
 CREATE INDEX ix_enrolment_lead ON enrolment (lead_id) WHERE outcome IS NULL;
 CREATE INDEX ix_enrolment_person ON enrolment (person_id);
@@ -82,6 +84,16 @@ CREATE TABLE campaign_state (
 COMMENT ON COLUMN campaign_state.held_at IS 'more people entered than expected: waits to be approved';
 COMMENT ON COLUMN campaign_state.held_for IS 'how many had entered when it was held';
 COMMENT ON COLUMN campaign_state.approved_most IS 'how many may enter within the time of the audience, until then';
+CREATE TABLE campaign_look (
+    journey_name text NOT NULL,
+    version text NOT NULL,
+    after uuid,
+    began_at timestamptz NOT NULL,
+    done_at timestamptz,
+    CONSTRAINT pk_campaign_look PRIMARY KEY (journey_name)
+);
+COMMENT ON COLUMN campaign_look.version IS 'for whose campaigns the leads there were are looked at';
+COMMENT ON COLUMN campaign_look.after IS 'the last lead that was looked at; null: none yet';
 CREATE TABLE send (
     id uuid NOT NULL,
     journey_name text NOT NULL,
@@ -155,8 +167,18 @@ COMMENT ON COLUMN suppression.reason IS 'hard_bounce, soft_bounces, complaint, u
 COMMENT ON COLUMN suppression.soft IS 'soft bounces lately';
 COMMENT ON COLUMN suppression.until IS 'null: until somebody lifts it';
 COMMENT ON COLUMN suppression.active IS 'what it holds back: all, marketing, nothing';
+ALTER TABLE dead_letter DROP CONSTRAINT ck_dead_letter_subject_known;
+ALTER TABLE dead_letter ADD CONSTRAINT ck_dead_letter_subject_known
+    CHECK (subject IN ('receipt', 'lead', 'enrolment'));
+COMMENT ON COLUMN dead_letter.subject IS 'receipt, lead or enrolment';
 """
-BACK = "DROP TABLE enrolment, enrolment_step, campaign_state, send, suppression"
+BACK = """
+DELETE FROM dead_letter WHERE subject = 'enrolment';
+ALTER TABLE dead_letter DROP CONSTRAINT ck_dead_letter_subject_known;
+ALTER TABLE dead_letter ADD CONSTRAINT ck_dead_letter_subject_known CHECK (subject IN ('receipt', 'lead'));
+COMMENT ON COLUMN dead_letter.subject IS 'receipt or lead';
+DROP TABLE enrolment, enrolment_step, campaign_state, campaign_look, send, suppression
+"""
 
 
 def upgrade() -> None:

@@ -7,12 +7,38 @@ other jumps lead forward only, so there is always an end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
-from schema.journey.parts import Code, Duration, FieldName, Name, Part, Question, Text, TouchKind, Worked
+from schema.journey.parts import (
+    Code,
+    Duration,
+    FieldName,
+    Name,
+    Part,
+    Question,
+    Text,
+    TouchKind,
+    Worked,
+    Zone,
+    duration,
+    in_a_list,
+)
 
 Percent = Annotated[StrictInt, Field(ge=0, le=50)]
 Weight = Annotated[StrictInt, Field(ge=1, le=1000)]
@@ -20,6 +46,36 @@ Subject = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern
 Body = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Mailbox = Annotated[str, StringConstraints(pattern=r"^([^<>@\r\n]*<)?[^\s<>@]+@[^\s<>@]+>?$", max_length=320)]
 Money = Annotated[StrictInt | StrictFloat, Field(ge=0)]
+
+AGAIN = ("once", "after_exit", "always")
+"""How often somebody may enter, in words; else it is a duration."""
+
+
+def _again(value: object) -> str | timedelta:
+    """One of `AGAIN`, or a duration. Raises ValueError."""
+    if isinstance(value, str) and value in AGAIN:
+        return value
+    with suppress(ValueError):
+        return duration(value)
+    raise ValueError(f"write {', '.join(AGAIN)}, or a while as in 30d")
+
+
+def _answer(value: object) -> str | float | bool:
+    """What an answer of a person can be set to. Raises ValueError."""
+    if isinstance(value, str | bool | int | float):
+        return value
+    mistake = "write a text, a number, true or false"
+    raise ValueError(mistake)  # pydantic collects ValueError
+
+
+Again = Annotated[
+    str | timedelta,
+    PlainValidator(_again),
+    WithJsonSchema({"anyOf": [{"enum": list(AGAIN)}, {"type": "string", "pattern": "^[1-9][0-9]{0,5}[smhdw]$"}]}),
+]
+Answer = Annotated[
+    str | bool | int | float, PlainValidator(_answer), WithJsonSchema({"type": ["string", "boolean", "number"]})
+]
 
 
 class Cap(Part):
@@ -34,14 +90,16 @@ class Mail(Worked):
     How mail goes out: from whom, when, and how much of it one person gets from all campaigns together.
 
     `hours` or `calendar` are when campaigns may write, by the clock of the person's own place unless a time zone is
-    named; where that is not known, only when it is allowed in every place it can be. `postal` is the business's
-    address, which marketing has to name. `opens` and `clicks` say whether these are noticed.
+    named; where that is not known, only when it is allowed in every place it can be. `assume` are the zones to take
+    for somebody of whose place nothing is known. `postal` is the business's address, which marketing has to name.
+    `opens` and `clicks` say whether these are noticed.
     """
 
     sender: Mailbox
     reply_to: Mailbox | None = None
     postal: Text | None = None
     caps: tuple[Cap, ...] = ()
+    assume: Annotated[tuple[Zone, ...], BeforeValidator(in_a_list, Zone | tuple[Zone, ...])] = ()
     opens: StrictBool = True
     clicks: StrictBool = True
 
@@ -66,7 +124,8 @@ class Enter(Part):
     A way in: coming into a `state`, an `event` (a kind of touchpoint), a `date`, or as soon as `when` holds.
 
     Beside one of the others `when` has to hold at that moment. `date` names a field with a day or moment, `before` or
-    `after` how far from it.
+    `after` how far from it; `yearly` for a day that comes back every year (29 February on the 28th in other years).
+    A day begins when it begins for the person. Who is noticed more than `late` after the moment does not enter.
     """
 
     when: Question | None = None
@@ -75,6 +134,8 @@ class Enter(Part):
     date: Annotated[str, StringConstraints(pattern=r"^[a-z]\w*(\.\w+)+$", max_length=100)] | None = None
     before: Duration | None = None
     after: Duration | None = None
+    yearly: StrictBool = False
+    late: Duration = timedelta(days=7)
 
     @model_validator(mode="after")
     def _one_way(self) -> Enter:
@@ -83,15 +144,19 @@ class Enter(Part):
             raise ValueError("give one of `state`, `event` and `date`; several ways in are several entries")
         if not given and self.when is None:
             raise ValueError("say who enters: `when`, `state`, `event` or `date`")
-        if self.date is None and (self.before or self.after):
-            raise ValueError("`before` and `after` are for `date`")
+        if self.date is None and (self.before or self.after or self.yearly or "late" in self.model_fields_set):
+            raise ValueError("`before`, `after`, `yearly` and `late` are for `date`")
         if self.before and self.after:
             raise ValueError("give either `before` or `after`")
         return self
 
 
 class Exit(Part):
-    """What ends an enrolment at once, wherever it is: an `event` (a kind of touchpoint), or that `when` holds."""
+    """
+    What ends an enrolment at once, wherever it is: an `event` (a kind of touchpoint), or that `when` holds.
+
+    Marketing ends by itself when the lead comes to a final state, but not for who entered since then.
+    """
 
     when: Question | None = None
     event: TouchKind | None = None
@@ -105,7 +170,12 @@ class Exit(Part):
 
 
 class Goal(Part):
-    """What the campaign is for. It is reached when `when` holds within that time after entering; the enrolment ends."""
+    """
+    What the campaign is for. It is reached when `when` holds within that time after entering; the enrolment ends.
+
+    After its last step an enrolment waits for what is left of that time. Without `within` the goal counts until the
+    last step.
+    """
 
     when: Question
     within: Duration | None = None
@@ -175,7 +245,7 @@ class Step(Part):
     otherwise: Code | None = None
     branch: Annotated[tuple[Way, ...], Field(min_length=1)] | None = None
     split: Annotated[dict[Code, Weight], Field(min_length=2)] | None = None
-    set: Annotated[dict[FieldName, str | StrictBool | StrictInt | StrictFloat], Field(min_length=1)] | None = None
+    set: Annotated[dict[FieldName, Answer], Field(min_length=1)] | None = None
     follow_up: Annotated[FollowUp, BeforeValidator(_called, Text | FollowUp)] | None = None
     notify: Code | None = None
     exit: Code | None = None
@@ -218,7 +288,7 @@ class Campaign(Part):
     purpose: Code = "marketing"
     priority: Annotated[StrictInt, Field(ge=0, le=100)] = 50
     enter: Annotated[tuple[Enter, ...], Field(min_length=1)]
-    again: Literal["once", "after_exit", "always"] | Duration = "once"
+    again: Again = "once"
     exit: tuple[Exit, ...] = ()
     goal: Goal | None = None
     holdout: Percent = 0
@@ -226,10 +296,44 @@ class Campaign(Part):
     cost: Cost | None = None
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
 
+    def questions(self) -> Iterator[tuple[tuple[str | int, ...], Question]]:
+        """Every expression of the campaign, with where it stands in it."""
+        for at, way in enumerate(self.enter):
+            if way.when is not None:
+                yield ("enter", at, "when"), way.when
+        for at, leave in enumerate(self.exit):
+            if leave.when is not None:
+                yield ("exit", at, "when"), leave.when
+        if self.goal is not None:
+            yield ("goal", "when"), self.goal.when
+        for at, step in enumerate(self.steps):
+            if step.wait_until is not None:
+                yield ("steps", at, "wait_until"), step.wait_until
+            for number, choice in enumerate(step.branch or ()):
+                if choice.when is not None:
+                    yield ("steps", at, "branch", number, "when"), choice.when
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What the steps are called, in order: by their own name, else by what they do and their number."""
         return tuple(step.name or f"{step.action}_{number}" for number, step in enumerate(self.steps, 1))
+
+    def target(self, name: str | None, place: int) -> int:
+        """Where to go from the step at `place`: to the step of that name, else on to the next. Raises ValueError."""
+        return place + 1 if name is None else self.place(name)
+
+    def following(self, place: int) -> tuple[int, ...]:
+        """Where the step at `place` can lead: places in `steps`, and one beyond for the end. Raises ValueError."""
+        step = self.steps[place]
+        if step.exit is not None:
+            return ()
+        if step.go is not None:
+            return (self.place(step.go),)
+        if step.split is not None:
+            return tuple(self.place(name) for name in step.split)
+        named = [way.go for way in step.branch or ()] + ([step.otherwise] if step.otherwise else [])
+        always = any(way.when is None for way in step.branch or ())
+        return tuple(self.place(name) for name in named) + (() if always else (place + 1,))
 
     def place(self, name: str) -> int:
         """Where the step of that name stands in `steps`. Raises ValueError for one that is not there."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from schema.journey import words
+from schema.journey.campaign import Step
 from schema.journey.diff_words import Kind, Path, Week, nothing, plain, told, worded
 from schema.journey.expressions import Expression
 from schema.journey.model import Again, Capacity, FitRule, Journey
@@ -36,10 +37,13 @@ TITLES: Final = {
     "lists": "Lists",
     "lifecycle": "States and ways",
     "transitions": "Transitions",
+    "mail": "How campaigns write",
+    "templates": "Messages",
+    "campaigns": "Campaigns",
 }
 """The parts of a journey in the order they are told; what stands at the top of the file belongs to `journey`."""
 
-_IN_ORDER: Final = {"steps", "redirect", "reason"}
+_IN_ORDER: Final = {"steps", "redirect", "reason", "enter", "exit", "branch"}
 """Lists whose order means something: of a transition's reasons the first is recorded by itself."""
 _MARKS: Final = {"added": "+", "removed": "-", "changed": "*", "moved": ">"}
 _WORD: Final = re.compile(r"""[rR]?"(?:\\.|[^"\\])*"|[rR]?'(?:\\.|[^'\\])*'|[\w.]+|&&|\|\||[=!<>]=|\S""")
@@ -127,7 +131,19 @@ def _named(path: Path, a: Any, b: Any) -> tuple[Mapping[str, Any] | None, Mappin
     if path == ("qualify",):
         one, other = ({criterion.name: criterion for criterion in criteria} for criteria in (a, b))
         return one, other
+    if path[:1] == ("campaigns",) and path[2:] == ("steps",):
+        return _step_names(a or ()), _step_names(b or ())
     return _rules(a, b) if path == ("score", "fit") else (_parts(a), _parts(b))
+
+
+def _step_names(steps: Iterable[Step]) -> dict[str, Step]:
+    """Steps of a campaign by their own name, else by what they do: numbers would change with every step added."""
+    named: dict[str, Step] = {}
+    for step in steps:
+        name = step.name or worded(step)
+        twice = sum(known.split(" #")[0] == name for known in named)
+        named[f"{name} #{twice + 1}" if twice else name] = step
+    return named
 
 
 def _parts(value: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - any value of a journey
@@ -216,6 +232,10 @@ def _orders(a: Journey, b: Journey) -> Iterator[Difference]:
     yield from _reordered(("qualify",), criteria, "Criteria are looked at in another order")
     pools = [list(journey.route.pools) for journey in (a, b)]
     yield from _reordered(("route", "pools"), pools, "Pools are tried in another order")
+    for campaign in a.campaigns.keys() & b.campaigns.keys():
+        steps = [list(_step_names(journey.campaigns[campaign].steps)) for journey in (a, b)]
+        about = f"Campaign {campaign}: steps are taken in another order"
+        yield from _reordered(("campaigns", campaign, "steps"), steps, about)
     for state in a.automatic.keys() & b.automatic.keys():
         ways = [[way.name for way in journey.automatic[state]] for journey in (a, b)]
         about = f"State {state}: ways that are taken by themselves are tried in another order"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from schema.journey import campaign_keys
+
 _WORKED: Final = {
     "hours": "Working hours written here: a time zone, and days with their times.",
     "calendar": "Working hours by name: one of `calendars`.",
@@ -30,7 +32,9 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "route": "Which pool and person a lead goes to.",
         "lifecycle": "The states a lead can be in, by name; the first is where it starts.",
         "transitions": "The named moves between states. One that only has a name is made by people.",
-        "campaigns": "Nothing yet: campaigns are not part of this version of the language.",
+        "mail": "How campaigns write: from whom, when, how much.",
+        "templates": "Messages by name.",
+        "campaigns": "Nurturing programmes by name: who enters, what happens, what ends it.",
     },
     "Person": {
         **_WORKED,
@@ -186,4 +190,5 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "reason": "A code that is recorded; of several, whoever moves the lead names one.",
         "kpis": "What the move is measured by.",
     },
+    **campaign_keys.KEYS,
 }

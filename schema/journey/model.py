@@ -427,6 +427,8 @@ class Journey(Part):
         yield from (pool.when for pool in self.route.pools.values() if pool.when)
         yield from (pool.fits for pool in self.route.pools.values() if pool.fits)
         yield from (transition.when for transition in self.transitions.values() if transition.when)
+        for campaign in self.campaigns.values():
+            yield from (question for _, question in campaign.questions())
 
     @cached_property
     def reads(self) -> Reads:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schema.journey.campaign import ACTIONS
 from schema.journey.keys import KEYS
 from schema.journey.model import Journey
 from schema.journey.parts import DAYS
@@ -24,6 +25,17 @@ _TOGETHER: Final[dict[str, JsonSchemaValue]] = {
     "Capacity": {"dependentRequired": {"max": ["per"], "per": ["max"]}},
     "TouchPoints": {"dependentRequired": {"per": ["max"]}},
     "Person": {"not": {"required": ["hours", "calendar"]}},
+    "Mail": {"not": {"required": ["hours", "calendar"]}},
+    "Exit": {"oneOf": [{"required": ["when"]}, {"required": ["event"]}]},
+    "Step": {
+        "oneOf": [{"required": [action]} for action in ACTIONS],
+        "dependentRequired": {
+            "capped": ["send"],
+            "wait_until": ["timeout"],
+            "timeout": ["wait_until"],
+            "otherwise": ["wait_until"],
+        },
+    },
     "Pool": {"not": {"required": ["hours", "calendar"]}},
     "Criterion": {
         "oneOf": [{"required": ["require"]}, {"required": ["reject"]}],

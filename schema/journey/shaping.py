@@ -18,6 +18,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from schema.journey.campaign import FollowUp
 from schema.journey.document import Document, Path, Plain
 from schema.journey.fields import nearest
 from schema.journey.keys import KEYS
@@ -62,7 +63,7 @@ def shape(document: Document) -> Shaped:
             break
         except ValidationError as error:
             details = error.errors(include_url=False)
-        details = [detail for detail in details if detail["type"] != "default_factory_not_called"]
+        details = [detail for detail in details if not _only_follows(detail, details)]
         known = _around(document.wrong)
         for detail in details:
             if not _follows(_path(detail), document.wrong, known):
@@ -71,6 +72,14 @@ def shape(document: Document) -> Shaped:
         for detail in reversed(details):
             _put_aside(data, detail, shaped)
     return shaped
+
+
+def _only_follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Whether something is said to be wrong only because something else is: a list is short of what does not fit."""
+    if detail["type"] == "too_short":
+        place = detail["loc"]
+        return any(other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in details)
+    return detail["type"] == "default_factory_not_called"
 
 
 def _around(wrong: set[Path]) -> set[Path]:
@@ -122,6 +131,7 @@ _WORDS: Mapping[str, str] = {
 _SHORT: Mapping[type[BaseModel], str] = {
     Again: "write never, news, a duration as in 90d, or keys and values below this",
     TouchPoints: "write points, as in 20, or keys and values below this",
+    FollowUp: "write what is to be done, or keys and values below this",
 }
 """What may stand in place of keys and values."""
 
@@ -147,8 +157,6 @@ def _in_words(path: Path, detail: ErrorDetails) -> str:
         return _unknown_key(path)
     if kind == "string_pattern_mismatch":
         return f"{_shown(path, detail)} cannot stand here; {_pattern_in_words(told['pattern'])}"
-    if kind == "too_long":
-        return "campaigns are not part of this version of the language: leave this empty"
     if kind == "literal_error":
         possible = re.findall(r"'([^']*)'", told["expected"])
         return f"write one of {', '.join(possible)}{nearest(str(detail['input']), possible)}"
@@ -177,6 +185,10 @@ def _pattern_in_words(pattern: str) -> str:
 
 
 _PATTERNS: Mapping[str, str] = {
+    "[^<>@": "write an address as in 'Ana Lopez <ana@example.com>'",
+    "[A-Z]{3}": "write a currency in capitals, as in EUR",
+    r"(\.\w+)+": "write a field, as in person.custom.renewal",
+    r"[^\r\n]": "write it on one line",
     "@": "write an e-mail address",
     ":[0-5]": "write a time as in '09:00-18:00'",
     "mon|tue": "write days as mon, tue … or mon-fri",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from schema.journey import words
+from schema.journey import campaign_words, words
 from schema.journey.model import Criterion, Journey, Person, Pool, State, TouchPoints, Transition
 from schema.journey.parts import Worked
 from schema.journey.phrases import said
@@ -58,6 +58,9 @@ def sections(journey: Journey) -> list[Section]:
         ("people", "People", _people(journey)),
         ("lifecycle", "Where a lead can be, and the ways from there", _lifecycle(journey)),
         ("waiting", "What happens by itself, and when", _waiting(journey)),
+        ("mail", "How campaigns write", (Line(1, text) for text in campaign_words.mail(journey))),
+        ("campaigns", "Campaigns", _campaigns(journey)),
+        ("templates", "Messages", _templates(journey)),
         ("lists", "Lists", _lists(journey)),
     )
     found = [Section(part, title, tuple(lines)) for part, title, lines in told]
@@ -362,6 +365,25 @@ def _acceptance_times(journey: Journey) -> Iterator[Line]:
     for name, pool in route.pools.items():
         if pool.accept_within:
             yield Line(1, f"{words.time(pool.accept_within)} in pool {name} instead.")
+
+
+def _campaigns(journey: Journey) -> Iterator[Line]:
+    for name, campaign in journey.campaigns.items():
+        title = f"{campaign.label} ({name})" if campaign.label else name
+        yield Line(1, f"{title} - {campaign_words.headline(campaign)}")
+        if campaign.description:
+            yield Line(2, campaign.description)
+        for text in campaign_words.lines(campaign):
+            yield Line(2, text)
+        for number, step in enumerate(campaign.steps, 1):
+            called = f"{step.name}: " if step.name else ""
+            yield Line(2, f"{number}. {called}{campaign_words.step(step)}")
+
+
+def _templates(journey: Journey) -> Iterator[Line]:
+    for name, template in journey.templates.items():
+        yield Line(1, f"{template.label} ({name})" if template.label else name)
+        yield from (Line(2, text) for text in campaign_words.template(template))
 
 
 def _lists(journey: Journey) -> Iterator[Line]:

@@ -28,6 +28,8 @@ LEAD: Final = "lead"
 """The header of a receipt that keeps the lead that a signed plus-address named."""
 DATED: Final = "dated"
 """The header of a receipt that keeps when the mail reached its mailbox, in ISO 8601."""
+UNSUBSCRIBE: Final = "unsubscribe"
+"""The subject that mail programs send to the signed address of a message, to unsubscribe from it (RFC 2369)."""
 THREAD: Final = "thread"
 """The kind of the keys that are message ids of a conversation."""
 _LONGEST_SUBJECT: Final = 500
@@ -57,6 +59,8 @@ def read_mail(raw: Raw, source: Source) -> Understood:
     writer = _writer(message, own, raw.headers.get(ENVELOPE_FROM, ""))
     subject = decoded(message.header("subject"))[:_LONGEST_SUBJECT]
     kind = "email.reply" if answered or lead else "email"
+    if lead and subject.strip().lower() == UNSUBSCRIBE:
+        kind = "email.unsubscribe"
     text = _text(message)
     values: dict[str, Any] = {"email": writer.address, "name": writer.name}
     if not found.kind:
@@ -93,7 +97,8 @@ def _end(understood: Understood, found: Sort, text: str) -> None:
             understood.data["text"] = text[:_LONGEST_MESSAGE]
     if found.kind in {"bounce", "complaint"}:
         understood.draft = draft(Fields({}, []), {})
-        understood.keys = [(THREAD, found.about)] if found.about else []
+        signed = [key for key in understood.keys if key[0] == "lead"]
+        understood.keys = [*signed, *([(THREAD, found.about)] if found.about else [])]
     understood.detail = {name: found.data[name] for name in ("status", "action") if name in found.data}
 
 

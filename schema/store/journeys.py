@@ -36,6 +36,20 @@ _DOCUMENT: Final = text("SELECT document FROM journey WHERE version = :version")
 # Waits for other activations, not for readers: two at once cannot both take a source.
 _LOCK: Final = text("LOCK TABLE journey_active IN SHARE ROW EXCLUSIVE MODE")
 _ACTIVE: Final = text("SELECT name, version FROM journey_active ORDER BY name")
+# One look into the index for each name, however many people are under way.
+_NURTURED: Final = text("""
+WITH RECURSIVE name AS (
+    (
+        SELECT journey_name FROM enrolment WHERE outcome IS NULL
+        ORDER BY journey_name, campaign, person_id LIMIT 1
+    )
+    UNION ALL
+    SELECT later.journey_name FROM name AS n CROSS JOIN LATERAL (
+        SELECT journey_name FROM enrolment WHERE outcome IS NULL AND journey_name > n.journey_name
+        ORDER BY journey_name, campaign, person_id LIMIT 1
+    ) AS later
+) SELECT journey_name FROM name
+""")
 _SWITCH: Final = text("""
 INSERT INTO journey_active (name, version, activated_at) VALUES (:name, :version, :now)
 ON CONFLICT (name) DO UPDATE SET version = excluded.version, activated_at = excluded.activated_at
@@ -211,6 +225,7 @@ class JourneyBook:
         self._versions: dict[str, Journey] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._active: dict[str, str] = {}
+        self._nurtured: frozenset[str] = frozenset()
         self._read_at = float("-inf")
 
     def version(self, connection: Connection, version: str) -> Journey:
@@ -236,8 +251,14 @@ class JourneyBook:
         """Return the active versions, readable or not."""
         if time.monotonic() - self._read_at >= self._fresh_s:
             self._active = {row.name: row.version for row in connection.execute(_ACTIVE)}
+            self._nurtured = frozenset(connection.execute(_NURTURED).scalars())
             self._read_at = time.monotonic()
         return self._active.values()
+
+    def nurtured(self, connection: Connection) -> Collection[str]:
+        """Return the names of journeys that have somebody in a campaign, of whatever version."""
+        self.active_versions(connection)
+        return self._nurtured
 
     def by_name(self, connection: Connection) -> dict[str, Journey | None]:
         """Return the active version of each journey; None where this code cannot read it."""

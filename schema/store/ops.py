@@ -16,6 +16,7 @@ from sqlalchemy import text
 from schema import tables
 from schema.messages import QUEUES
 from schema.store import rows
+from schema.store.campaigns import STANDS_STILL, UNDER_WAY
 from schema.store.ids import is_id
 from schema.store.journeys import JourneyBook
 from schema.tables.receipt import STATUSES
@@ -44,7 +45,7 @@ _TAKEN: Final = """
 )) AS taken
 """
 _DUE: Final = text(f"""
-{_RUNNING}
+{_RUNNING.replace("WITH", "WITH RECURSIVE", 1).rstrip()}, {UNDER_WAY}
 SELECT name, count(*) FILTER (WHERE NOT taken) AS waiting, count(*) FILTER (WHERE taken) AS in_work,
        COALESCE(EXTRACT(EPOCH FROM now() - min(due_since)), 0)::float AS oldest_s,
        array_remove(array_agg(DISTINCT journey), NULL) AS journeys
@@ -54,6 +55,16 @@ FROM (
   UNION ALL
     SELECT next_step, due_since, {_TAKEN}, journey
     FROM lead WHERE due_since IS NOT NULL
+  UNION ALL
+    SELECT 'nurture', e.due_at, {_TAKEN.replace("xmax", "e.xmax")}, e.journey
+    FROM under_way AS c JOIN enrolment AS e
+      ON e.journey_name = c.journey_name AND e.campaign = c.campaign AND e.due_at <= now()
+    WHERE NOT {STANDS_STILL.format(of="c")}
+  UNION ALL
+    SELECT 'deliver', due_at, false, journey FROM send
+    WHERE state = 'planned' AND lane = ANY('{{0,1}}') AND due_at <= now()
+  UNION ALL
+    SELECT 'deliver', claimed_at, true, journey FROM send WHERE state = 'sending'
 ) AS due GROUP BY name
 """)  # noqa: S608 - our own text
 _DEAD: Final = text("SELECT step AS name, count(*) AS dead FROM dead_letter WHERE resolved_at IS NULL GROUP BY step")
@@ -88,10 +99,18 @@ _AGAIN: Final = {
         UPDATE lead SET due_since = :now, attempts = 0
         WHERE id = :subject AND next_step IS NOT NULL AND due_since IS NULL
         """),
+    "enrolment": text("""
+        UPDATE enrolment SET due_at = :now, attempts = 0
+        WHERE id = :subject AND outcome IS NULL AND due_at IS NULL
+        """),
 }
 _REJECT: Final = text("""
 UPDATE receipt SET status = 'rejected', reason = :reason
 WHERE id = :subject AND status = 'pending' AND due_since IS NULL
+""")
+_CANCEL: Final = text("""
+UPDATE enrolment SET outcome = 'cancelled', reason = :reason, step = NULL, ended_at = :now
+WHERE id = :subject AND outcome IS NULL AND due_at IS NULL
 """)
 _SETTLE: Final = text("""
 UPDATE lead SET next_step = NULL, attempts = 0, decisions = decisions + 1, updated_at = :now
@@ -196,7 +215,9 @@ def retry(connection: Connection, letter_id: str, now: datetime) -> Resolved | N
 
 def discard(connection: Connection, letter_id: str, reason: str, actor: str, now: datetime) -> Resolved | None:
     """
-    Give up a dead letter's work: a receipt becomes `rejected`, a lead is settled; None if there is no such letter.
+    Give up a dead letter's work; None if there is no such letter.
+
+    A receipt becomes `rejected`, a lead is settled, somebody's way through a campaign is cancelled.
 
     What has become due again since then goes on; only the letter is closed.
     """
@@ -206,6 +227,8 @@ def discard(connection: Connection, letter_id: str, reason: str, actor: str, now
     letter = resolved.letter
     if letter["subject"] == "receipt":
         connection.execute(_REJECT, {"subject": letter["subject_id"], "reason": reason})
+    elif letter["subject"] == "enrolment":
+        connection.execute(_CANCEL, {"subject": letter["subject_id"], "reason": reason, "now": now})
     else:
         _settle(connection, letter, reason, actor, now)
     return resolved

@@ -6,7 +6,7 @@ from schema.tables.absence import absence
 from schema.tables.api_key import api_key
 from schema.tables.assignment import assignment
 from schema.tables.base import metadata
-from schema.tables.campaign import campaign_state, enrolment, enrolment_step
+from schema.tables.campaign import campaign_look, campaign_state, enrolment, enrolment_step
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
@@ -28,6 +28,7 @@ __all__ = [
     "absence",
     "api_key",
     "assignment",
+    "campaign_look",
     "campaign_state",
     "company",
     "consumer",

@@ -44,6 +44,12 @@ enrolment = Table(
     Column("step", Text, comment="the next one, or the one that is waited at; null: over"),
     Column("since", DateTime(timezone=True), nullable=False, comment="since when it is at this step"),
     Column("due_at", DateTime(timezone=True), comment="when to look at it; null: over, or waiting for a message"),
+    Column(
+        "listens_since",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="its steps ask about touchpoints since then: its latest message",
+    ),
     Column("number", Integer, nullable=False, server_default="0", comment="steps done"),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("arms", JSONB, nullable=False, server_default="{}", comment="which way it was sent at each split"),
@@ -65,7 +71,7 @@ enrolment = Table(
         unique=True,
         postgresql_where=text("outcome IS NULL"),
     ),
-    Index("ix_enrolment_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_enrolment_due", "journey_name", "campaign", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_enrolment_lead", "lead_id", postgresql_where=text("outcome IS NULL")),
     Index("ix_enrolment_entered", "journey_name", "campaign", "entered_at"),
     Index("ix_enrolment_person", "person_id"),
@@ -98,4 +104,15 @@ campaign_state = Table(
     Column("approved_by", Text),
     Column("approved_most", Integer, comment="how many may enter within the time of the audience, until then"),
     PrimaryKeyConstraint("journey_name", "campaign"),
+)
+
+campaign_look = Table(
+    "campaign_look",
+    metadata,
+    Column("journey_name", Text, nullable=False),
+    Column("version", Text, nullable=False, comment="for whose campaigns the leads there were are looked at"),
+    Column("after", UUID(as_uuid=False), comment="the last lead that was looked at; null: none yet"),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("done_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("journey_name"),
 )

@@ -27,6 +27,7 @@ from services.api.hooks import PATH as HOOKS
 from services.api.hooks import Hooks
 from services.api.intake import Intake
 from services.api.keys import Keyring
+from services.api.mailing import Mailing
 from services.api.manage import create_management
 from services.api.opt_in import OptIn
 from services.api.pages import thanks
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Hinter, Migrator, Mover, Outlook, Owners
+    from services.api.context import Enroller, Hinter, Migrator, Mover, Outlook, Owners
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -55,6 +56,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     move: Mover,
     migrate: Migrator,
     owners: Owners,
+    enrol: Enroller,
     outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
@@ -65,7 +67,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     Return the application on the database `url`; `on_received` hears the ids of new receipts.
 
     An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `migrate`,
-    `outlook`, `hint` and `revision` are what `create_management` says.
+    `owners`, `enrol`, `outlook`, `hint` and `revision` are what `create_management` says.
     """
     intake_engine = make_async_engine(url, name="intake", hot=True, pool_size=2)
     engine = make_async_engine(url, name="api", pool_size=8)
@@ -74,6 +76,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     keyring = Keyring(engine, settings.pepper())
     intake = Intake(receiver, sources, keyring, pepper=settings.pepper(), body_within_s=body_within_s)
     confirming = OptIn(engine, receiver, settings.pepper())
+    mailing = Mailing(engine, receiver, settings.pepper(), body_within_s=body_within_s)
     pages = FormPages(sources, settings.pepper(), settings.base_url)
     events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
     hooks = Hooks(receiver, sources, settings.pepper(), base_url=settings.base_url, body_within_s=body_within_s)
@@ -87,6 +90,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         move=move,
         migrate=migrate,
         owners=owners,
+        enrol=enrol,
         outlook=outlook,
         hint=hint,
         revision=revision,
@@ -111,6 +115,9 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
             _Own("/f/{source}/snippet", pages.snippet, methods=["GET"]),
             _Own("/f/{source}/token", pages.token, methods=["GET"]),
             _Own("/c/{token}", confirming.page, methods=["GET", "POST"]),
+            _Own("/u/{token}", mailing.unsubscribe, methods=["GET", "POST"]),
+            _Own("/l/{token}", mailing.link, methods=["GET"]),
+            _Own("/o/{token}.gif", mailing.picture, methods=["GET"]),
             _Own("/f/{source}/thanks", thanks, methods=["GET"]),
             _Own(HOOKS + "{source}", hooks.look, methods=["GET", "OPTIONS", "POST"]),
             Mount("/", management),

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
 
 from schema.settings import Settings
+from schema.store.campaigns import Place
 from schema.store.ids import is_id
 from services.api.keys import Key, Keyring
 from services.api.problems import Problem
@@ -40,6 +41,13 @@ class Migrator(Protocol):
         most: int,
     ) -> dict[str, Any]:
         """Return what became of it; raises Permanent."""
+
+
+class Enroller(Protocol):
+    """Enrols leads in a campaign, as workers do."""
+
+    def __call__(self, place: Place, leads: Sequence[str], *, actor: str, again: bool, dry_run: bool) -> dict[str, Any]:
+        """Return what became of them; raises Permanent."""
 
 
 Outlook = Callable[[str, datetime | None, str | None], dict[str, Any]]
@@ -94,6 +102,7 @@ class Context:
     move: Mover
     migrate: Migrator
     owners: Owners
+    enrol: Enroller
     outlook: Outlook
     hint: Hinter | None
     revision: str | None

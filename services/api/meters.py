@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from schema.store import clock, feed, ops
+from schema.store import clock, feed, ops, sends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +47,19 @@ def gauges(connection: Connection) -> list[Metric]:
         _by_queue("throughline_due_oldest_seconds", "Age of the oldest due row.", queues, "oldest_s"),
         _by_queue("throughline_dead_letters", "Open dead letters.", queues, "dead"),
         *_outbox(connection),
+        *_sends(connection),
     ]
+
+
+def _sends(connection: Connection) -> Iterator[Metric]:
+    """Messages that are due in each lane, and those of which nobody knows whether they went out."""
+    found = sends.counts(connection, clock.now(), MOST_COUNTED)
+    due = GaugeMetricFamily("throughline_sends_due", "Messages that are due to be sent.", labels=["lane"])
+    due.add_metric(["service"], found["service_due"])
+    due.add_metric(["marketing"], found["marketing_due"])
+    yield due
+    unknown = "Messages that may have gone out, and wait for somebody to say so."
+    yield GaugeMetricFamily("throughline_sends_unknown", unknown, value=found["unknown"])
 
 
 def page(found: Iterable[Metric]) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from services.cli.place import read_settings
-from services.cli.terminal import AsJson, console, print_json
+from services.cli.terminal import AsJson, console, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +60,10 @@ def bench(
     ] = None,
     preload: Annotated[int, typer.Option(min=0, help="Leads that are in the database before.")] = 0,
     connections: Annotated[int, typer.Option(min=1, max=1000, help="Connections that send at once.")] = 64,
+    campaigns: Annotated[
+        int | None,
+        typer.Option(min=1, help="Measure campaigns instead: carry so many people through one, and send nothing."),
+    ] = None,
     as_json: AsJson = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the JSON to this file.")] = None,
 ) -> None:
@@ -72,19 +76,24 @@ def bench(
 
     Example: throughline bench --leads 50000 --preload 1000000
     """
-    from services.cli import trial
+    from services.cli import campaign_trial, trial
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up as after Ctrl-C
     with _progress() as tell:
-        figures = trial.run(read_settings(), trial.Plan(leads, rate, preload, connections), tell)
+        if campaigns is None:
+            figures = trial.run(read_settings(), trial.Plan(leads, rate, preload, connections), tell)
+        else:
+            figures = campaign_trial.run(read_settings(), campaigns, tell)
     if output:
         import msgspec
 
         output.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     if as_json:
         print_json(figures)
-    else:
+    elif campaigns is None:
         _print(figures)
+    else:
+        _print_stages(figures)
     if figures["lost"] or figures["doubled"]:
         raise typer.Exit(1)
 
@@ -117,6 +126,17 @@ def _print(figures: dict[str, Any]) -> None:
     for line in _remarks(figures):
         out.print(line, soft_wrap=True)
     sys.stdout.flush()
+
+
+def _print_stages(figures: dict[str, Any]) -> None:
+    entered = ["entered", figures["enrolments"], 0, figures["entered_per_s"], None, None, figures["entered_cpu_ms"]]
+    names = ("stage", "looked_at", "steps", "per_s", "first_per_s", "last_per_s", "cpu_ms")
+    rows = [entered, *([stage[name] for name in names] for stage in figures["stages"])]
+    columns = ["stage", "people", "steps", "people/s", "at first", "at last", "CPU ms each"]
+    print_table(columns, rows, empty="")
+    load = figures["settings"]["load_average"]
+    print(f"{figures['settings']['workers']} workers; load average {load['before']} before, {load['after']} after.")
+    print(f"Lost: {figures['lost']}. Doubled: {figures['doubled']}.")
 
 
 def _value(figures: dict[str, Any], name: str) -> float:

@@ -16,6 +16,7 @@ import typer
 from schema.errors import ThroughlineError
 from services.cli import (
     bench,
+    campaigns,
     demo,
     events,
     journey,
@@ -27,6 +28,7 @@ from services.cli import (
     quarantine,
     run,
     score,
+    sends,
     sources,
 )
 
@@ -40,6 +42,8 @@ COMMANDS: Final = (
     leads,
     owners,
     score,
+    campaigns,
+    sends,
     events,
     quarantine,
     ops,

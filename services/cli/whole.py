@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.looks import enrol_leads
 from workers.migration import migrate_leads
 from workers.moves import move_lead
 from workers.outlook import outlook as read_outlook
@@ -33,6 +34,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
             hints.send(moved["next_step"], [lead_id])
         else:
             hints.send("route", ())  # a lead that is closed makes room for one that waits
+            hints.send("nurture", ())
         return moved
 
     def outlook(lead_id: str, at: datetime | None, target: str | None) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         move=move,
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, hints.send),
+        enrol=partial(enrol_leads, engine, hint=hints.send),
         outlook=outlook,
         hint=hints.send,
         revision=newest(),

@@ -19,6 +19,20 @@ from pydantic import BaseModel
 from schema.draft_words import GROUPS, OWN
 from schema.facts import Facts, Touch
 from schema.journey import Expression, Unknown, View, load, reading
+from schema.journey.campaign import (
+    Audience,
+    Campaign,
+    Cap,
+    Cost,
+    Enter,
+    Exit,
+    FollowUp,
+    Goal,
+    Mail,
+    Step,
+    Template,
+    Way,
+)
 from schema.journey.expressions import Reads
 from schema.journey.fields import FIELDS
 from schema.journey.keys import KEYS
@@ -79,6 +93,18 @@ PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("`route.pools.<name>`", Pool),
     ("`lifecycle.<state>`", State),
     ("`transitions.<name>`", Transition),
+    ("`mail`", Mail),
+    ("`mail.caps`, each", Cap),
+    ("`templates.<name>`", Template),
+    ("`campaigns.<name>`", Campaign),
+    ("`campaigns.<name>.enter`, each", Enter),
+    ("`campaigns.<name>.exit`, each", Exit),
+    ("`campaigns.<name>.goal`", Goal),
+    ("`campaigns.<name>.audience`", Audience),
+    ("`campaigns.<name>.cost`", Cost),
+    ("`campaigns.<name>.steps`, each", Step),
+    ("`branch`, each", Way),
+    ("`follow_up`", FollowUp),
 )
 SHORT: Final = {
     Again: "`never`, `news` or a duration is short for a mapping: `unreachable: news`, `no_need: 90d`.",
@@ -90,6 +116,9 @@ SHORT: Final = {
     + "; and below "
     + ", ".join(f"`{group}.`" for group in GROUPS)
     + " any name.",
+    Step: "A step does one thing: it has one of `send`, `wait`, `wait_until`, `branch`, `split`, `set`, `follow_up`, "
+    "`notify`, `exit` and `go`.",
+    FollowUp: "A text alone is short for `{text: …}`: `follow_up: Call them`.",
     Transition: "A transition that is only named in a state's `to`, and not here, is made by people.",
 }
 """What a table cannot say."""

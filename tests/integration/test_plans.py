@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import event, text
 
 from schema.journey import default_journey
-from schema.store import reading
+from schema.store import campaigns, reading
 from schema.store.engine import make_engine
+from tests.campaigning import activate
+from workers.claim import claim
 from workers.sweep import wake
 
 if TYPE_CHECKING:
@@ -103,3 +105,44 @@ def test_overdue_leads_are_listed_by_an_index_of_their_own(crowd: Spine) -> None
     assert "ix_lead_overdue" in plan, plan
     assert [item["overdue"] for item in items + in_time] == [True] * 4 + [False] * 4
     assert following == items[-1]["id"]
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["fresh", "with statistics"])
+def test_who_is_due_in_a_campaign_is_found_among_many_who_are_not(crowd: Spine, *, analysed: bool) -> None:
+    activate(crowd)
+    crowd.do(
+        """
+        INSERT INTO enrolment (id, journey_name, journey, campaign, person_id, lead_id, entry_key, entered_at,
+                               entered_by, step, since, listens_since, due_at)
+        SELECT gen_random_uuid(), 'default', (SELECT version FROM journey_active), 'warm_up', gen_random_uuid(), id,
+               'once', :now, 'state lead', 'some_days', :now, :now,
+               CAST(:now AS timestamptz) + row_number() OVER (ORDER BY id) * interval '1 minute' - interval '1 hour'
+        FROM lead
+        """,
+        now=crowd.now,
+    )
+    if analysed:
+        crowd.do("ANALYZE")
+    engine = make_engine(crowd.url, name="plans", hot=True)
+    wanted = {"now": crowd.now, "overdue": crowd.now, "careful": True, "unread": []}
+    seen: dict[str, Any] = {}
+    event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda _c, _u, statement, parameters, *_: seen.setdefault(statement, parameters),
+    )
+    with engine.begin() as connection:
+        claimed = claim(connection, "enrolment", [], [], 400, wanted, more=True)
+        assert campaigns.owes(connection, crowd.now)
+        plans = [
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", parameters).scalars())
+            for statement, parameters in list(seen.items())
+        ]
+    engine.dispose()
+
+    assert len(claimed) == 60
+    assert len(plans) == 2
+    for plan in plans:
+        assert "ix_enrolment_due" in plan, plan
+        assert not re.search(r"Seq Scan on (enrolment|lead)", plan), plan
+        assert max(map(int, re.findall(r"ix_enrolment_due.*actual time=\S+ rows=(\d+)", plan))) <= 60, plan

@@ -50,7 +50,11 @@ def test_comments_spacing_quotes_and_what_is_usual_anyway_change_nothing() -> No
         ("touchpoint.kinds'\n    system: Shop", "touchpoint.kinds'\n    trigger: automatic\n    system: Shop"),
         ("'\"contract.ended\" in touchpoint.kinds'", "\"'contract.ended' in touchpoint.kinds\""),
         ("dedupe: {window: 24h}", "dedupe: {window: 1d}"),
-        ("campaigns: {}", ""),
+        ("caps: [{most: 2, per: 7d}]", "caps: [{per: 168h, most: 2}]"),
+        (
+            '    goal: {when: state == "opportunity", within: 60d}',
+            "    kind: marketing\n    goal: {within: 60d, when: state == 'opportunity'}",
+        ),
     )
     assert same.version != DEFAULT.version
     assert differences(DEFAULT, same) == []

@@ -135,7 +135,7 @@ def test_a_journey_that_loses_leads_is_refused(old: str, new: str, problem: str)
         ("score: {engagement: {on: {form: {points: 3, per: 7d}}}}", "`per` needs `max`"),
         ("transitions: {wn: {label: Won}}", "no state uses this transition; did you mean win?"),
         ("transitions: {win: {trigger: automatic}}", "`trigger: automatic` needs `when`"),
-        ("campaigns: {spring: {}}", "campaigns are not part"),
+        ("campaigns: {spring: {}}", "campaigns.spring.enter: this key is missing"),
         ("sources: {web: {kind: form, redirect: ['javascript:alert(1)']}}", "write an address"),
     ],
 )

@@ -92,7 +92,7 @@ def simulate(
     comparison = Comparison(load(before), load(after), examples=examples)
     done = 0
     ends: list[Summary | None] = [None, None]
-    with _snapshot(url) as connection, _seldom_collecting():
+    with snapshot(url) as connection, seldom_collecting():
         number = history.count(connection, window)
         for side, part in _both(url, connection, (before, after), name, window, apart=number >= many):
             if isinstance(part, Summary):
@@ -167,7 +167,7 @@ def _world(connection: Connection, document: str, name: str, window: Window) -> 
 
 
 @contextmanager
-def _seldom_collecting() -> Iterator[None]:
+def seldom_collecting() -> Iterator[None]:
     """Look for circles of garbage seldom: hardly any are made here, and looking through all leads takes a sixth."""
     usual = gc.get_threshold()
     gc.set_threshold(1_000_000, 50, 1_000)
@@ -178,7 +178,7 @@ def _seldom_collecting() -> Iterator[None]:
 
 
 @contextmanager
-def _snapshot(url: str, snapshot: str = "") -> Iterator[Connection]:
+def snapshot(url: str, snapshot: str = "") -> Iterator[Connection]:
     """A transaction that only reads, all of it as of one moment, however long it takes."""
     engine = make_engine(url, name="simulate", pool_size=1)
     try:
@@ -220,9 +220,9 @@ def _read(pipe: Pipe, parts: SimpleQueue[bytes]) -> None:
         parts.put(b"")
 
 
-def _in_child(pipe: Pipe, url: str, snapshot: str, document: str, name: str, window: Window) -> None:
+def _in_child(pipe: Pipe, url: str, exported: str, document: str, name: str, window: Window) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
-    with _snapshot(url, snapshot) as connection, _seldom_collecting():
+    with snapshot(url, exported) as connection, seldom_collecting():
         for part in _world(connection, document, name, window):
             pipe.send_bytes((b"s" if isinstance(part, Summary) else b"c") + _encode(part))
     pipe.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from schema.journey.check import guards, lifecycle, qualification, routing, scoring, sources, steps
+from schema.journey.check import campaigns, guards, lifecycle, mailing, qualification, routing, scoring, sources, steps
 from schema.journey.check.finding import Finding, View
 from schema.journey.check.world import POINTS, world
 from schema.journey.document import Path
@@ -23,6 +23,8 @@ _Check = Callable[[View], Iterator[Finding]]
 def _of(part: str, *keys: str) -> frozenset[str]:
     return frozenset(f"{part}.{key}" for key in ("*", *keys))
 
+
+_STEPS = _of("campaigns", "steps", "send", "go", "branch", "split", "otherwise", "name", "wait", "timeout")
 
 _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     (sources.hooks, _of("sources", "kind", "provider", "token")),
@@ -55,6 +57,20 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     ),
     (routing.acceptance, _of("route", "pools", "accept_within")),
     (routing.fitting, _of("people", "name", "speaks", "skills") | _of("route", "pools", "members", "fits")),
+    (
+        campaigns.names,
+        _of("lifecycle") | _of("people") | _of("departments") | _of("templates") | _of("campaigns", "name", "steps"),
+    ),
+    (campaigns.jumps, _STEPS),
+    (campaigns.ways, _STEPS),
+    (campaigns.entering, _of("campaigns", "enter", "exit", "goal") | _of("lifecycle")),
+    (campaigns.again, _STEPS | _of("campaigns", "enter", "again", "goal")),
+    (campaigns.goals, _STEPS | _of("campaigns", "goal", "audience", "holdout")),
+    (campaigns.endings, _STEPS),
+    (mailing.sender, _of("mail", "sender", "postal") | _STEPS),
+    (mailing.hours, _of("mail", "hours", "calendar", "assume", "tz") | _of("calendars", "tz")),
+    (mailing.caps, _of("mail", "caps", "most", "per") | _STEPS),
+    (mailing.templates, _of("templates", "subject", "text", "html", "preview") | _STEPS),
     (guards.lists, _of("lists")),
     (guards.answers, frozenset()),
 )  # fmt: skip

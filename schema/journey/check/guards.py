@@ -38,6 +38,15 @@ _NOUNS = {
 }
 
 
+_EFFECTS = {
+    "enter": "lets anybody in",
+    "exit": "ends it for anybody",
+    "goal": "is reached",
+    "steps": "leads anybody this way",
+}
+"""What happens where a question of a campaign holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """One question of the file: where, in which step, and what happens where it holds."""
@@ -63,6 +72,9 @@ def _questions(journey: Journey) -> Iterator[_Asked]:
     for name, transition in journey.transitions.items():
         if transition.when:
             yield _Asked(("transitions", name, "when"), transition.when, "advance", "moves a lead")
+    for name, campaign in journey.campaigns.items():
+        for place, question in campaign.questions():
+            yield _Asked(("campaigns", name, *place), question, "advance", _EFFECTS[str(place[0])])
 
 
 def answers(view: View) -> Iterator[Finding]:

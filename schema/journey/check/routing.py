@@ -84,6 +84,7 @@ def calendars(view: View) -> Iterator[Finding]:
         elif worked.hours and not worked.hours.__pydantic_extra__:
             yield key((*path, "hours"), "names no days, so this is never open: add them, as in mon-fri: '09:00-17:00'")
     used: set[str | None] = {worked.calendar for worked in workers.values()}
+    used |= {journey.mail.calendar} if journey.mail else set()
     for name, calendar in journey.calendars.items():
         if name not in used and used <= {None, *journey.calendars}:
             yield warning(("calendars", name), "nobody works by this calendar", of_key=True)

@@ -1,0 +1,215 @@
+"""
+Claim: what is due to be sent, decided about one by one, and taken in hand.
+
+One transaction that locks sends and nothing else, and never waits for a lock. It leaves what goes as `sending` with its
+message written, and what has to wait with its reason; what is not to be sent is told to the caller, who writes it down
+with its enrolment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from schema.errors import Permanent
+from schema.mailing.message import OPT_IN, Written, write
+from schema.store import consents, sends, suppression
+from workers.batch import Batch
+from workers.decide.nurture import Enrolled, still
+from workers.decide.sending import MARKETING, Asked, Consent, Go, Later, No, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sqlalchemy import Connection, RowMapping
+
+    from schema.journey import Journey
+    from schema.mailing.message import Place
+    from schema.store.journeys import JourneyBook
+    from workers.batch import Case
+    from workers.sending.pace import Pace
+
+    Row = Mapping[str, Any]
+
+_MOST_ASKED: Final = 3
+"""Mails a day that ask one person to confirm: a form that others fill in with their address is no way to pester."""
+_LOOK_AGAIN: Final = timedelta(minutes=10)
+"""When a message is looked at again that waits for somebody to set our address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message to be handed over."""
+
+    id: str
+    claimed_at: datetime
+    enrolment_id: str | None
+    attempts: int
+    written: Written = field(repr=False)
+
+    @property
+    def domain(self) -> str:
+        return self.written.recipient.rpartition("@")[2]
+
+
+@dataclass(slots=True)
+class Claim:
+    """What a claim found: messages in hand, what is not to be sent and why, and how many rows it looked at."""
+
+    ready: list[Ready] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    enrolled: set[str] = field(default_factory=set)
+    """The enrolments of what is refused."""
+    put_off: int = 0
+    looked_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """Claims for one process. `reachable`: somebody has said under which address our links lead to us."""
+
+    book: JourneyBook
+    place: Place
+    pace: Pace
+    reachable: bool
+    most: int
+
+    def claim(self, connection: Connection, lanes: Collection[int], now: datetime) -> Claim:
+        """Take what is due in these lanes, service mail first."""
+        found = self._due(connection, lanes, now)
+        batch = Batch(connection, self.book, now, "deliver")
+        younger = set(batch.load({row["lead_id"] for row in found}))
+        found = [row for row in found if row["lead_id"] not in younger]
+        asking = _Asking(self, batch, found)
+        claim = Claim(looked_at=len(found))
+        going: list[dict[str, Any]] = []
+        later: list[dict[str, Any]] = []
+        for row in sorted(found, key=lambda row: (row["lane"], -row["priority"], row["due_at"])):
+            answer = asking.ask(row)
+            if isinstance(answer, No):
+                claim.refused[row["id"]] = answer.reason
+                claim.enrolled |= {row["enrolment_id"]} - {None}
+            elif isinstance(answer, Later):
+                later.append({"id": row["id"], "due_at": answer.at, "reason": answer.reason})
+            else:
+                going.append(answer)
+        claim.ready = [_ready(row, asking.written[row["id"]], found) for row in going]
+        claim.put_off = len(later)
+        sends.take(connection, going, later)
+        return claim
+
+    def _due(self, connection: Connection, lanes: Collection[int], now: datetime) -> list[Row]:
+        """Lock what is due, with everything else that is due to the same people."""
+        unread = set(self.book.unreadable())
+        found: list[RowMapping] = []
+        for lane in sorted(lanes):
+            if len(found) < self.most:
+                due = sends.due(connection, lane, now, unread, self.most - len(found))
+                found += sends.park(connection, due, now)
+        people = sends.lock_people(connection, {row["person_id"] for row in found if row["lane"]})
+        found = [row for row in found if not row["lane"] or row["person_id"] in people]
+        others = sends.siblings(connection, people, [row["id"] for row in found], now, unread)
+        found += sends.park(connection, others, now)
+        return [dict(row) for row in found if self.book.readable(connection, row["journey"])]
+
+
+class _Asking:
+    """What is known about the sends of one claim, read once for all of them."""
+
+    def __init__(self, claimer: Claimer, batch: Batch, found: Sequence[Row]) -> None:
+        self._claimer = claimer
+        self._batch = batch
+        self.written: dict[str, Written] = {}
+        connection, now = batch.connection, batch.now
+        marketing = [row for row in found if row["purpose"] is not None]
+        people = {row["person_id"] for row in marketing}
+        self._keys = {row["id"]: _key(batch.cases.get(row["lead_id"])) for row in found}
+        wanted = {(key, row["purpose"] or "") for row in found if (key := self._keys[row["id"]])}
+        self._suppressed = suppression.suppressed(connection, claimer.place.pepper, wanted, now)
+        asked = {row["purpose"] for row in marketing} | {MARKETING} if marketing else set()
+        self._consent = {purpose: consents.standing(connection, people, purpose) for purpose in sorted(asked)}
+        self._enrolled = sends.enrolments(connection, {row["enrolment_id"] for row in found} - {None})
+        caps = [cap.per for row in marketing if (mail := self._journey(row).mail) for cap in mail.caps]
+        self._asked = sends.asked(connection, [row["person_id"] for row in found if row["campaign"] == OPT_IN], now)
+        self._recent = sends.recent(connection, people, now - max(caps)) if caps else {}
+
+    def ask(self, row: Row) -> Later | No | dict[str, Any]:
+        """Decide about one send; a message that goes is written, and its row returned as it is to be kept."""
+        case = self._batch.cases.get(row["lead_id"])
+        if case is None:
+            return No("lead_gone")
+        if row["campaign"] == OPT_IN and self._asked.get(row["person_id"], 0) >= _MOST_ASKED:
+            return No("asked_often")
+        found = verdict(self._known(row, case), self._batch.now)
+        return self._write(row, case, found) if isinstance(found, Go) else found
+
+    def _known(self, row: Row, case: Case) -> Asked:
+        key = self._keys[row["id"]]
+        answers = {
+            purpose: Consent(answer["id"], answer["state"] == "given", answer["at"])
+            for purpose in (row["purpose"], MARKETING)
+            if (answer := self._consent.get(purpose, {}).get(row["person_id"]))
+        }
+        return Asked(
+            row,
+            case.facts,
+            self._journey(row),
+            key,
+            test=case.lead["test"],
+            over=self._over(row, case),
+            suppressed=self._suppressed.get((key or "", row["purpose"] or ""), ()),
+            consent=answers,
+            recent=self._recent.get(row["person_id"], ()),
+        )
+
+    def _over(self, row: Row, case: Case) -> str | None:
+        """Why the campaign does not want it any more."""
+        if row["enrolment_id"] is None:
+            return None
+        enrolment = self._enrolled.get(row["enrolment_id"])
+        if enrolment is None or enrolment["outcome"] is not None:
+            return "over"
+        enrolled = Enrolled(**{name: enrolment[name] for name in Enrolled.__struct_fields__})
+        return still(enrolled, case.facts, self._journey(row), self._batch.now)
+
+    def _write(self, row: Row, case: Case, go: Go) -> Later | No | dict[str, Any]:
+        now, claimer = self._batch.now, self._claimer
+        if not claimer.reachable and (row["lane"] or row["campaign"] == OPT_IN):
+            return Later(now + _LOOK_AGAIN, "base_url_missing")
+        try:
+            written = write(row, case.facts, self._journey(row), case.facts.person["email"], claimer.place, now)
+        except Permanent as error:
+            return No(error.code)
+        slot = claimer.pace.slot(written.recipient.rpartition("@")[2], now)
+        if slot > now:
+            return Later(slot, "paced")
+        self.written[row["id"]] = written
+        if row["lane"]:
+            self._recent.setdefault(row["person_id"], []).append(now)
+        return {
+            "id": row["id"],
+            "state": "sending",
+            "reason": None,
+            "due_at": None,
+            "attempts": row["attempts"] + 1,
+            "claimed_at": now,
+            "consent_id": go.consent_id,
+            "links": written.links or None,
+            "message_id": written.message_id,
+            "lead_id": row["lead_id"],
+            "at": now,
+        }
+
+    def _journey(self, row: Row) -> Journey:
+        return self._batch.book.version(self._batch.connection, row["journey"])
+
+
+def _key(case: Case | None) -> str | None:
+    address = case.facts.person.get("email") if case else None
+    return suppression.address_key(address) if address else None
+
+
+def _ready(row: Mapping[str, Any], written: Written, found: Sequence[Row]) -> Ready:
+    enrolment = next(each["enrolment_id"] for each in found if each["id"] == row["id"])
+    return Ready(row["id"], row["claimed_at"], enrolment, row["attempts"], written)
