@@ -29,7 +29,6 @@ from services.api.intake import Intake
 from services.api.keys import Keyring
 from services.api.manage import create_management
 from services.api.opt_in import OptIn
-from services.api.pages import thanks
 from services.api.problems import Problem
 from services.fetch import Fetcher
 from services.receive import PATIENCE_S, Receiver
@@ -73,7 +72,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     sources = Sources(engine)
     keyring = Keyring(engine, settings.pepper())
     intake = Intake(receiver, sources, keyring, pepper=settings.pepper(), body_within_s=body_within_s)
-    confirming = OptIn(engine, receiver, settings.pepper())
+    confirming = OptIn(engine, receiver, sources, settings.pepper())
     pages = FormPages(sources, settings.pepper(), settings.base_url)
     events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
     hooks = Hooks(receiver, sources, settings.pepper(), base_url=settings.base_url, body_within_s=body_within_s)
@@ -111,7 +110,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
             _Own("/f/{source}/snippet", pages.snippet, methods=["GET"]),
             _Own("/f/{source}/token", pages.token, methods=["GET"]),
             _Own("/c/{token}", confirming.page, methods=["GET", "POST"]),
-            _Own("/f/{source}/thanks", thanks, methods=["GET"]),
+            _Own("/f/{source}/thanks", pages.thanks, methods=["GET"]),
             _Own(HOOKS + "{source}", hooks.look, methods=["GET", "OPTIONS", "POST"]),
             Mount("/", management),
         ],
