@@ -32,6 +32,7 @@ from services.api.manage import create_management
 from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
+from workers.merge import Merger
 from workers.migration import migrate_leads
 from workers.outlook import outlook
 from workers.owners import Owners
@@ -305,6 +306,7 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         move=move,
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        merger=Merger(engine, lambda step, ids: hinted.append((step, list(ids)))),
         outlook=ask,
         hint=lambda step, ids: hinted.append((step, list(ids))),
         revision=REVISION,

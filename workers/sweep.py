@@ -3,8 +3,8 @@ Sweep: wakes leads whose wait is over, and finds work whose hint was lost or who
 
     hears   the ticker
     reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`
-    writes  what such a lead is due for; removes submissions that expired, and what
-            came to a form that is switched off
+    writes  what such a lead is due for; merges people whom arrivals have proven to be one (`workers/merge`); removes
+            submissions that expired, and what came to a form that is switched off
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -27,6 +27,7 @@ from schema import messages
 from schema.store import clock
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
+from workers.merge import merge_by_rule
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,6 +141,7 @@ class Sweeper:
         Returns the names of the steps that were hinted at.
         """
         woken = self._wake(now)
+        merge_by_rule(self._engine, self._hints, now)
         with self._engine.begin() as connection:
             late = owing(connection, now - self._after, self._book)
         steps = [step for step in messages.STEPS if step in woken or step in late]

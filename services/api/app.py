@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Hinter, Migrator, Mover, Outlook, Owners
+    from services.api.context import Hinter, Merger, Migrator, Mover, Outlook, Owners
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -54,6 +54,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     move: Mover,
     migrate: Migrator,
     owners: Owners,
+    merger: Merger,
     outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
@@ -86,6 +87,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         move=move,
         migrate=migrate,
         owners=owners,
+        merger=merger,
         outlook=outlook,
         hint=hint,
         revision=revision,

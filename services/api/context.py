@@ -70,6 +70,16 @@ class Owners(Protocol):
         """Take back an absence, or what somebody is away for now."""
 
 
+class Merger(Protocol):
+    """Makes one person of two and takes it back, as workers do; raises Permanent."""
+
+    def merge(self, survivor: str, merged: str, *, reason: str | None, actor: str) -> dict[str, Any]:
+        """Have one person go on as another."""
+
+    def unmerge(self, person: str, *, actor: str) -> dict[str, Any]:
+        """Take back that somebody goes on as another."""
+
+
 Hinter = Callable[[str, Sequence[str]], None]
 """Tells the workers of a step that these ids are due."""
 
@@ -94,6 +104,7 @@ class Context:
     move: Mover
     migrate: Migrator
     owners: Owners
+    merger: Merger
     outlook: Outlook
     hint: Hinter | None
     revision: str | None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.merge import Merger
 from workers.migration import migrate_leads
 from workers.moves import move_lead
 from workers.outlook import outlook as read_outlook
@@ -49,6 +50,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         move=move,
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, hints.send),
+        merger=Merger(engine, hints.send),
         outlook=outlook,
         hint=hints.send,
         revision=newest(),
