@@ -153,15 +153,17 @@ def match_keys(found: Draft, source: str | None = None) -> list[tuple[str, str]]
     """
     Name the keys under which the person is looked up, surest first.
 
-    An e-mail address decides alone; a phone number only counts where there is none, so that a switchboard or a
-    family's number never merges two addresses. An external id is the sender's word within that source.
+    An external id is the sender's word within that source. An external id and an e-mail address find whoever has
+    them, and any other key of the arrival becomes that person's too if it is nobody's yet. A phone number finds the
+    person of an arrival that has no address, or somebody who has none yet: so a switchboard or a family's number never
+    makes one person of two addresses.
     """
     keys: list[tuple[str, str]] = []
     if found.external_id and source:
         keys.append((f"external:{source}", found.external_id))
     if found.email and found.email.match_key:
         keys.append(("email", found.email.match_key))
-    elif found.phone and found.phone.e164:
+    if found.phone and found.phone.e164:
         keys.append(("phone", found.phone.e164))
     return keys
 

@@ -55,6 +55,34 @@ class PersonOptInRequested(Event, frozen=True):
     path: str
 
 
+class PersonMerged(Event, frozen=True):
+    """
+    Two people are one: `merged` goes on as `survivor`; `undo` is the call that takes it back.
+
+    `leads` are those that went over, `parked` the leads that rest, each with the one it goes on in. `fields` are what
+    the survivor got, each with the receipt that had said it.
+    """
+
+    merge_id: str
+    survivor: str
+    merged: str
+    leads: list[str]
+    parked: Mapping[str, str]
+    fields: Mapping[str, str | None]
+    rule: str | None
+    undo: str
+
+
+class PersonUnmerged(Event, frozen=True):
+    """They are two people again; `leads` went back, `reopened` are those of them that had rested."""
+
+    merge_id: str
+    survivor: str
+    merged: str
+    leads: list[str]
+    reopened: list[str]
+
+
 class LeadQualified(Event, frozen=True):
     """Every criterion passed."""
 
@@ -228,6 +256,8 @@ TYPES: Final[dict[str, type[Event]]] = {
     "lead.created": LeadCreated,
     "lead.touched": LeadTouched,
     "person.opt_in_requested": PersonOptInRequested,
+    "person.merged": PersonMerged,
+    "person.unmerged": PersonUnmerged,
     "lead.qualified": LeadQualified,
     "lead.disqualified": LeadDisqualified,
     "lead.undecided": LeadUndecided,

@@ -10,7 +10,7 @@ A moment that is there and cannot be read holds the row back: history told as of
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal
 
@@ -161,14 +161,14 @@ def moment_of(value: JSON, formats: tuple[str, ...], column: str) -> datetime | 
         return None
     for written in formats:
         try:
-            found = datetime.strptime(str(value).strip(), written)  # noqa: DTZ007 - one without an offset is UTC, below
+            value = datetime.strptime(str(value).strip(), written).isoformat()  # noqa: DTZ007 - one without an offset is UTC, below
         except ValueError:
             continue
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    found_at, _ = moment(value)
-    if found_at is None:
+        break
+    found, _ = moment(value)
+    if found is None:
         raise payload.Refused(422, "date_invalid", "A moment cannot be read.", f"/{column}")
-    return found_at
+    return found
 
 
 def _mapping(plan: ImportMap, source: Source) -> dict[str, str]:

@@ -11,6 +11,7 @@ kept with the touchpoint and finds nobody.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -18,12 +19,13 @@ from typing import Any, Final
 import msgspec
 
 from schema import payload
-from schema.draft import Draft, draft, kind_of
+from schema.draft import Draft, draft, kind_of, moment
 from schema.journey import Source
 from schema.payload import JSON, Fields
 from schema.understood import Raw, Understood
 
 CLOUD_EVENT: Final = "application/cloudevents+json"
+_CLOUD_EVENTS: Final = "application/cloudevents"
 CALL: Final = "segment-call"
 """The header under which a receipt keeps which call of the Segment dialect it was."""
 CALLS: Final = ("track", "identify", "page", "screen", "group", "alias")
@@ -52,12 +54,26 @@ def cloud_event(body: bytes, content_type: str, headers: Mapping[str, str]) -> C
     :raises payload.Refused: `cloudevents_attribute` with its pointer, or as `payload.decode`
     """
     if "ce-specversion" in headers or "ce-id" in headers:
-        if content_type.startswith("application/cloudevents"):
+        if content_type.lower().startswith(_CLOUD_EVENTS):
             raise payload.Refused(400, "cloudevents_mode", "The event is sent in both modes at once.")
         named = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
         return _event(named, _data(body, content_type))
     fields = payload.decode(body, content_type, mode=payload.Mode.LENIENT).values
     return _event(fields, _structured_data(fields))
+
+
+def event_or_fields(body: bytes, content_type: str, headers: Mapping[str, str]) -> CloudEvent | Fields:
+    """
+    Read a CloudEvent in whatever mode, or the fields of a message that does not say to be one.
+
+    :raises payload.Refused: as `cloud_event`
+    """
+    if content_type.lower().startswith(_CLOUD_EVENTS) or any(name.startswith("ce-") for name in headers):
+        return cloud_event(body, content_type, headers)
+    fields = payload.decode(body, content_type, mode=payload.Mode.LENIENT)
+    if "specversion" in fields.values:
+        return _event(fields.values, _structured_data(fields.values))
+    return fields
 
 
 def _event(fields: Mapping[str, Any], data: JSON) -> CloudEvent:
@@ -85,25 +101,38 @@ def _data(body: bytes, content_type: str) -> JSON:
     media = content_type.partition(";")[0].strip().lower()
     if media and media != "application/json" and not media.endswith("+json"):
         return None
-    return payload.decode(body, content_type or "application/json", mode=payload.Mode.LENIENT).values
+    try:
+        return payload.decode(body, content_type or "application/json", mode=payload.Mode.LENIENT).values
+    except payload.Refused as refused:
+        if refused.code != "object_expected":
+            raise
+        return None  # a number or a list is JSON too
 
 
 def _structured_data(fields: Mapping[str, Any]) -> JSON:
-    if "data" in fields and "data_base64" in fields:
+    if "data_base64" not in fields:
+        return fields.get("data")
+    if "data" in fields:
         raise payload.Refused(400, "cloudevents_attribute", "`data` and `data_base64` exclude each other.", "/data")
-    return fields.get("data")
+    encoded, kind = fields["data_base64"], fields.get("datacontenttype")
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (TypeError, ValueError):
+        detail = "`data_base64` is no base64."
+        raise payload.Refused(400, "cloudevents_attribute", detail, "/data_base64") from None
+    return _data(data, kind) if isinstance(kind, str) and kind else None
 
 
 def read_event(raw: Raw, source: Source) -> Understood:
     """What an event says; a type that the source's `kinds` do not name is not taken."""
     if call := raw.headers.get(CALL):
         return _call(call, raw, source)
-    if raw.content_type.startswith("application/cloudevents") or "ce-id" in raw.headers:
-        event = cloud_event(raw.body, raw.content_type, raw.headers)
-        envelope = {"type": event.type, "source": event.source, "subject": event.subject, "time": event.time}
-        read = _draft({name: value for name, value in envelope.items() if value} | {"data": event.data}, source)
-        return _told(read, event.type, _moment(event.time), {"event": event.id, "type": event.type}, source)
-    fields = payload.decode(raw.body, raw.content_type, mode=payload.Mode.LENIENT)
+    found = event_or_fields(raw.body, raw.content_type, raw.headers)
+    if isinstance(found, CloudEvent):
+        envelope = {"type": found.type, "source": found.source, "subject": found.subject, "time": found.time}
+        read = _draft({name: value for name, value in envelope.items() if value} | {"data": found.data}, source)
+        return _told(read, found.type, _moment(found.time), {"event": found.id, "type": found.type}, source)
+    fields = found
     kind = fields.values.pop("type", None) or fields.values.pop("event", None)
     read = draft(fields, source.map, region=source.region)
     return _told(read, kind if isinstance(kind, str) else "event", read.occurred_at, {}, source)
@@ -179,11 +208,5 @@ def _happening(call: str, values: Mapping[str, Any]) -> str:
 
 
 def _moment(value: JSON) -> datetime | None:
-    """An RFC 3339 moment; None for anything else, and for one without a zone."""
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
+    """A moment that is written as text; None for anything else."""
+    return moment(value)[0] if isinstance(value, str) else None

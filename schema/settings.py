@@ -39,16 +39,34 @@ class Settings(BaseSettings):
     mail_listen: str = ""
     """`smtp://host:port` or `lmtp://host:port`: take mail for the addresses of the sources of kind `email`."""
     mail_per_minute: int = Field(default=6000, ge=1)
-    """Mails that one sender may hand over in a minute; then it is asked to come back. An address takes ten times it."""
+    """
+    Mails that one sender may hand over in a minute; then it is asked to come back.
+
+    An address of ours takes ten times as many, and so many may come from one client.
+    """
+    mail_largest_bytes: int = Field(default=20 * 1024 * 1024, ge=1)
+    """A larger mail is refused, or left in its mailbox."""
+    mail_memory_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    """Of all mails that are being handed over at one time; beyond it senders are asked to come back."""
+    mail_connections: int = Field(default=500, ge=1)
+    mail_connections_per_client: int = Field(default=100, ge=1)
+    """Of one address (IPv6: one network); over LMTP there is no such limit."""
+    mail_patience_s: float = Field(default=60.0, gt=0)
+    """Seconds that a client may say nothing. A mail may take ten times it."""
+    mail_certificate: str = ""
+    """A file with a certificate and its chain (PEM): mail may be handed over by STARTTLS. Renewals are noticed."""
+    mail_certificate_key: str = ""
+    mail_logins: SecretStr = SecretStr("")
+    """`name:password name:password`: only who logs in may hand mail over. Empty: anybody, as to any mail server."""
     imap_urls: SecretStr = SecretStr("")
     """Mailboxes to read, separated by spaces: `imaps://user:password@host/INBOX?source=inbox`."""
     smtp_url: SecretStr = SecretStr("")
     """Where mail goes out: `smtp://user:password@host:587` or `smtps://…`; empty: a folder in `data_dir`."""
-    mail_connections: int = Field(default=4, ge=1, le=100)
+    smtp_connections: int = Field(default=4, ge=1, le=100)
     """Conversations with the mail server at once, of each worker process; one more is kept for service mail."""
     send_lease_s: float = Field(default=1200.0, gt=0)
     """After how long a message is unknown whose worker ended while it was handed over."""
-    mail_rate: float = Field(default=10.0, ge=0)
+    smtp_rate: float = Field(default=10.0, ge=0)
     """Messages a second to one domain, from each worker process; 0: as fast as they are taken."""
     base_url: str = ""
     secret_key: SecretStr = SecretStr("")
@@ -67,6 +85,10 @@ class Settings(BaseSettings):
     sweep_every_s: float = Field(default=1.0, gt=0)
     sweep_after_s: float = Field(default=3.0, gt=0)
     """A due row older than this has lost its hint (or its worker) and is hinted again."""
+    canary_every_s: float = Field(default=300.0, ge=0)
+    """How often each way in is tried out by an arrival of our own; 0: never."""
+    canary_url: str = ""
+    """Where canaries reach the API; empty: `base_url`. `throughline up` sets it."""
     failpoints: str = ""
     """Only for fault tests: a folder where they arm named points (see `schema.failpoints`)."""
 

@@ -8,11 +8,14 @@ bytes give the same again, so that a receipt can be read anew when a mapping was
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from schema.draft import Draft
+
+HELD: Final = "held"
+"""The header that says why an arrival was held at the door: reading it again does not let it in, releasing it does."""
 
 
 class Raw(msgspec.Struct, frozen=True):

@@ -19,12 +19,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import httpx
-import msgspec
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from schema import payload
 from schema.providers import provider_of, values_of
+from schema.providers.adapter import LIMITS
 from schema.providers.ads import LINKEDIN_LEAD_SYNC, META_LEAD_ADS, deletion_key, has_answers
 from schema.providers.signatures import secrets_of
 from schema.store import clock, rows
@@ -141,7 +142,7 @@ class Fetcher:
             parameters = {"now": now, "until": now + _LEASE, "most": _AT_ONCE}
             claimed = list((await connection.execute(_CLAIM, parameters)).mappings())
         if claimed:
-            await asyncio.gather(*(self._fetch(receipt, now) for receipt in claimed))
+            await asyncio.gather(*(self._try(receipt, now) for receipt in claimed))
         return len(claimed)
 
     async def _fetch_forever(self) -> None:
@@ -153,6 +154,15 @@ class Fetcher:
                 except (SQLAlchemyError, OSError) as error:
                     log.warning("fetch.database_away", error=type(error).__name__)
             await asyncio.sleep(0 if busy == _AT_ONCE else _EVERY_S)
+
+    async def _try(self, receipt: RowMapping, now: datetime) -> None:
+        """Fetch what a receipt waits for; one that fails unexpectedly is tried again later and stops nobody."""
+        try:
+            await self._fetch(receipt, now)
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception:
+            log.exception("fetch.unexpected", receipt=receipt["id"])
 
     async def _fetch(self, receipt: RowMapping, now: datetime) -> None:
         source = self._sources.find(receipt["source"])
@@ -229,10 +239,9 @@ class Fetcher:
 def _judged(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> Fetched:
     """What an answer means: answers, nothing there any more, a token that does not do, or that we should come back."""
     try:
-        told = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        told = None
-    values = told if isinstance(told, dict) else {}
+        values = payload.decode(body, "application/json", mode=payload.Mode.LENIENT, limits=LIMITS).values
+    except payload.Refused:
+        values = {}
     error = values.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     if status == httpx.codes.OK:

@@ -24,6 +24,7 @@ from schema.failpoints import reached
 from schema.store import clock, rows
 from schema.store.engine import is_transient
 from schema.store.ids import new_id
+from schema.understood import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -363,7 +364,7 @@ def _receipt_rows(submission: Submission, now: datetime) -> list[dict[str, Any]]
             "channel": arrival.channel,
             "content_type": arrival.content_type,
             "body": rows.as_bytea(arrival.body),
-            "headers": arrival.headers,
+            "headers": arrival.headers | {HELD: arrival.held} if arrival.held else arrival.headers,
             "trace": submission.trace,
             "received_at": now,
             "held": arrival.held or None,

@@ -56,6 +56,11 @@ class Sources:
         """Names of the active journeys whose sources are not known: this code cannot read their active version."""
         return self._unread
 
+    @property
+    def enabled(self) -> list[str]:
+        """Names of the sources that take anything."""
+        return [name for name, source in self._sources.items() if source.enabled]
+
     def find(self, name: str) -> Source | None:
         """
         Return a source of an active journey, if there is one of this name.

@@ -147,7 +147,7 @@ class Supervisor:
         return self._database.start()
 
     def _start_children(self, url: str, listener: socket.socket) -> None:
-        self._environment = _environment(self._settings, url)
+        self._environment = _environment(self._settings, url, self._address)
         numbers = range(1, self._settings.worker_processes + 1)
         self._children = [
             Child("api", ["api", "--fd", str(listener.fileno())], [listener.fileno()]),
@@ -231,13 +231,14 @@ def prepare(url: str) -> None:
         engine.dispose()
 
 
-def _environment(settings: Settings, url: str) -> dict[str, str]:
+def _environment(settings: Settings, url: str, address: str) -> dict[str, str]:
     """What children inherit: the settings as they came out here, and where our packages are."""
     packages = str(Path(services.__path__[0]).parent)
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")])),
         "THROUGHLINE_DATABASE_URL": url,
         "THROUGHLINE_DATA_DIR": str(settings.data_dir.absolute()),
+        "THROUGHLINE_CANARY_URL": settings.canary_url or f"http://{address}",
     }
 
 

@@ -34,6 +34,7 @@ from services.api.app import create_app
 from services.cli.serve import GuardedProtocol
 from tests.servers import create_database, drop_database
 from tests.spine import Spine, prepare
+from workers.merge import Merger
 from workers.owners import Owners
 
 if TYPE_CHECKING:
@@ -183,12 +184,12 @@ def _at_end(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def house(server_url: str) -> Iterator[str]:
-    """A database of its own with the journey of these tests."""
+def house(server_url: str, document: str = "") -> Iterator[str]:
+    """A database of its own with a journey: that of these tests, if no other is given."""
     name = f"door_{uuid4().hex[:12]}"
     url = create_database(server_url, name)
     try:
-        prepare(url, journey_text())
+        prepare(url, document or journey_text())
         yield url
     finally:
         drop_database(server_url, name)
@@ -234,6 +235,7 @@ def api_thread(
         migrate=_nobody_migrates,
         owners=Owners(make_engine(url, name="owners"), lambda *_: None),
         enrol=_nobody_enrols,
+        merger=Merger(make_engine(url, name="merger"), lambda *_: None),
         outlook=_nobody_asks,
         patience_s=patience_s,
         body_within_s=body_within_s,

@@ -76,7 +76,7 @@ class Mailroom:
     def __init__(self, spine: Spine, folder: Path, *, more: str = "", **settings: Any) -> None:  # noqa: ANN401
         self.spine = spine
         self.folder = folder
-        usual: dict[str, Any] = {"secret_key": "the secret of these tests", "base_url": BASE, "mail_rate": 0}
+        usual: dict[str, Any] = {"secret_key": "the secret of these tests", "base_url": BASE, "smtp_rate": 0}
         self.settings = Settings(data_dir=folder, **(usual | settings))
         self.journey = self.activate(journey_text(more or NURTURE))
         self._runtime = spine.runtime()

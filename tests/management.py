@@ -33,6 +33,7 @@ from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
 from workers.looks import enrol_leads
+from workers.merge import Merger
 from workers.migration import migrate_leads
 from workers.outlook import outlook
 from workers.owners import Owners
@@ -307,6 +308,7 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, lambda step, ids: hinted.append((step, list(ids)))),
         enrol=partial(enrol_leads, engine, hint=lambda step, ids: hinted.append((step, list(ids)))),
+        merger=Merger(engine, lambda step, ids: hinted.append((step, list(ids)))),
         outlook=ask,
         hint=lambda step, ids: hinted.append((step, list(ids))),
         revision=REVISION,

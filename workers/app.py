@@ -74,7 +74,7 @@ def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tupl
         _declare(broker, NURTURE, lambda ids: (runtime.hear(NURTURE, ids), looker.hear()))
     if DELIVER in serves:
         deliverer = Deliverer(
-            make_engine(url, name="deliver", hot=True, pool_size=settings.mail_connections + 2), hints, settings
+            make_engine(url, name="deliver", hot=True, pool_size=settings.smtp_connections + 2), hints, settings
         )
         broker.add_middleware(DeliveryEnded(deliverer))
         _declare(broker, DELIVER, lambda _: deliverer.wake())

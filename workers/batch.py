@@ -20,7 +20,8 @@ from schema.events import Event, LeadMigrated, LeadTransitioned, name_of
 from schema.facts import Facts, Touch
 from schema.store import rows, staff
 from schema.store.ids import uuid_array
-from workers import enrolments
+from schema.tables.purchase import ON_CONFLICT
+from workers import belongings, enrolments
 from workers.decide.inputs import inputs
 from workers.models import ModelBook
 from workers.pools import Pools
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
-_FIXED: Final = {"person_id", "journey_name", "source", "channel"}
+_FIXED: Final = {"person_id", "journey_name", "source", "channel", "merged_into"}
 _LEAD_CHANGES: Final = tuple(name for name in _LEAD_COLUMNS if name not in _FIXED)
 
 _LOAD: Final = text("""
@@ -66,7 +67,7 @@ SELECT l.id FROM lead AS l
 WHERE l.id = ANY(CAST(:ids AS uuid[])) AND EXISTS (
     SELECT FROM lead AS other
     WHERE other.person_id = l.person_id AND other.journey_name = l.journey_name AND other.id <> l.id
-      AND (other.open OR (other.created_at, other.id) > (l.created_at, l.id))
+      AND other.merged_into IS NULL AND (other.open OR (other.created_at, other.id) > (l.created_at, l.id))
 )
 """)
 
@@ -255,6 +256,10 @@ class Batch:
         """Yield the cases whose next step is `step`, in order of age."""
         self.step = step
         cases = [case for case in self.cases.values() if case.lead["next_step"] == step]
+        met = [case for case in cases if case.inputs is None and case.lead["person_id"] in self.people]
+        if belongings.asked(met):
+            self._record_arrivals()
+            belongings.tell(self.connection, met)
         for case in cases:
             if case.inputs is None:
                 case.inputs = inputs(case.facts, case.journey, step, self.now)
@@ -293,6 +298,7 @@ class Batch:
                 row["waits"] = {step: datetime.fromisoformat(at) for step, at in row["waits"].items()}
                 facts = _facts(row, touches[row["id"]])
                 self.cases[row["id"]] = Case(self, journey, facts, {name: row[name] for name in _LEAD_COLUMNS}, had=row)
+        belongings.tell(self.connection, [self.cases[row["id"]] for row in found if not row["younger"]])
         return [row["id"] for row in found if row["younger"]]
 
     def superseded(self, ids: Iterable[str]) -> set[str]:
@@ -350,6 +356,8 @@ class Batch:
                 self._inserts.pop(tables.message, []),
                 "ORDER BY message_id ON CONFLICT DO NOTHING",
             ),
+            rows.Write(tables.consent, self._inserts.pop(tables.consent, [])),
+            rows.Write(tables.purchase, self._inserts.pop(tables.purchase, []), ON_CONFLICT),
             rows.Write(tables.person, self._updates.pop(tables.person, []), key="id"),
             rows.Write(tables.receipt, self._updates.pop(tables.receipt, []), key="id"),
         )

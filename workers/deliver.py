@@ -80,7 +80,7 @@ class Deliverer:
         self._make = transport or (lambda: make_transport(settings))
         self._lease = timedelta(seconds=settings.send_lease_s)
         self._most = most
-        self._pace = Pace(settings.mail_rate if settings.smtp_url.get_secret_value() else 0)
+        self._pace = Pace(settings.smtp_rate if settings.smtp_url.get_secret_value() else 0)
         self._threads: list[threading.Thread] = []
         self._woken = threading.Condition()
         self._wakes = 0
@@ -101,7 +101,7 @@ class Deliverer:
         """Have the threads look for what is due; the first time, start them."""
         with self._woken:
             if not self._threads and not self._stop.is_set():
-                lanes = [_SERVICE_ONLY, *[_ALL] * self._settings.mail_connections]
+                lanes = [_SERVICE_ONLY, *[_ALL] * self._settings.smtp_connections]
                 self._threads = [
                     threading.Thread(target=self._run, args=(each,), name=f"deliver-{number}", daemon=True)
                     for number, each in enumerate(lanes)

@@ -3,9 +3,9 @@ Identify: whose is this arrival?
 
     hears   receipts that are pending
     reads   the receipt's raw bytes, match keys, people, companies, open leads, and of who has none the latest
-    writes  person, company, match keys, touchpoint, lead; what it says about a message of ours; the mail that asks to
-            confirm a consent; the receipt's outcome; and makes `qualify` the next step of a new lead, `score` that
-            of a known one (`qualify` again while its qualification has not passed, or when it was told no)
+    writes  person, company, match keys, consent, purchase, touchpoint, lead; what it says about a message of ours; the
+            mail that asks to confirm a consent; the receipt's outcome; and makes `qualify` the next step of a new lead,
+            `score` that of a known one (`qualify` again while its qualification has not passed, or when it was told no)
     tells   lead.created, or lead.touched; person.opt_in_requested
 """
 
@@ -25,8 +25,8 @@ from schema.opt_in import NOTED_TOKEN
 from schema.providers import FETCHED
 from schema.store.ids import new_id
 from schema.understand import understand
-from schema.understood import Raw
-from workers import people
+from schema.understood import HELD, Raw
+from workers import belongings, canary, people
 from workers.batch import Case, known, lead_facts, person_facts
 from workers.people import Arrival
 from workers.runtime import step
@@ -49,6 +49,7 @@ class Refusal:
     reason: str
     status: str = "quarantined"
     detail: dict[str, Any] | None = None
+    test: bool = False
 
 
 @step("identify", subject="receipt")
@@ -56,18 +57,24 @@ def identify(batch: Batch) -> None:
     """Tie each receipt to a person and a lead."""
     arrivals = []
     fetched = _fetched(batch)
+    canaries = canary.noted(batch)
     for receipt in batch.receipts:
+        if receipt["id"] in canaries:
+            _settle(batch, receipt, "rejected", reason=canaries[receipt["id"]], test=True)
+            continue
         raw = fetched.get(receipt["id"]) or raw_of(receipt)
         found = read(receipt, raw, batch.book.for_source(batch.connection, receipt["source"]))
         if isinstance(found, Refusal):
-            _settle(batch, receipt, found.status, reason=found.reason, detail=found.detail)
+            _settle(batch, receipt, found.status, reason=found.reason, detail=found.detail, test=found.test)
         else:
             arrivals.append(found)
     arrivals = _of_people(batch, arrivals)
     if not arrivals:
         return
     owners = people.find_or_create(batch, arrivals)
+    arrivals = [arrival for arrival in arrivals if arrival.receipt["id"] in owners]
     leads, younger, unread = people.leads_of(batch, {(owners[a.receipt["id"]], a.journey.name) for a in arrivals})
+    taken: list[tuple[Arrival, Case]] = []
     for arrival in arrivals:
         person = batch.people[owners[arrival.receipt["id"]]]
         place = (person["id"], arrival.journey.name)
@@ -76,33 +83,55 @@ def identify(batch: Batch) -> None:
         elif place in unread:
             batch.waiting.append(arrival.receipt["id"])
         elif place in leads:
-            _touch(batch, batch.cases[leads[place]], arrival, person)
+            case = batch.cases[leads[place]]
+            _touch(batch, case, arrival, person)
+            taken.append((arrival, case))
         elif arrival.by_machine:
             _refuse(batch, arrival)
         else:
-            leads[place] = _create(batch, arrival, person).id
+            case = _create(batch, arrival, person)
+            leads[place] = case.id
+            taken.append((arrival, case))
+    belongings.keep(batch, taken)
+
+
+def read_again(batch: Batch) -> list[Arrival]:
+    """Read the batch's receipts once more as the step did, without settling anything; what is refused is left out."""
+    fetched = _fetched(batch)
+    found = (
+        read(each, fetched.get(each["id"]) or raw_of(each), batch.book.for_source(batch.connection, each["source"]))
+        for each in batch.receipts
+    )
+    return [each for each in found if isinstance(each, Arrival)]
 
 
 def _of_people(batch: Batch, arrivals: list[Arrival]) -> list[Arrival]:
     """Settle what a machine wrote and is about nobody known, and mail of our own that came back; return the others."""
     named = {a.understood.message_id for a in arrivals} - {""}
-    ours = set(batch.connection.execute(_SENT, {"ids": sorted(named)}).scalars()) if named else set()
+    found = batch.connection.execute(_NAMED, {"ids": sorted(named)}) if named else ()
+    met = {row.message_id: row.direction for row in found}
+    ours = {name for name, direction in met.items() if direction == "out"}
     machines = [a for a in arrivals if a.by_machine and a.understood.message_id not in ours]
     known_to = {a.receipt["id"] for a in people.recognise(batch, machines)} if machines else set()
     left = []
     for arrival in arrivals:
-        if arrival.understood.message_id in ours:
-            _settle(batch, arrival.receipt, "rejected", reason="loop")
+        name = arrival.understood.message_id
+        if name in ours:
+            _settle(batch, arrival.receipt, "rejected", reason="loop", test=arrival.understood.test)
         elif arrival.by_machine and arrival.receipt["id"] not in known_to:
             _refuse(batch, arrival)
         else:
+            if name in met:  # sent twice with a difference, or made up: both are kept
+                arrival.draft.issues.append(payload.Issue("", "message_id_reused"))
+            elif name:
+                met[name] = "in"
             left.append(arrival)
     return left
 
 
 def _refuse(batch: Batch, arrival: Arrival) -> None:
     read = arrival.understood
-    _settle(batch, arrival.receipt, read.outcome, reason=read.reason, detail=read.detail or None)
+    _settle(batch, arrival.receipt, read.outcome, reason=read.reason, detail=read.detail or None, test=read.test)
 
 
 def raw_of(receipt: RowMapping) -> Raw:
@@ -127,6 +156,8 @@ def _fetched(batch: Batch) -> dict[str, Raw]:
 
 def read(receipt: RowMapping, raw: Raw, journey: Journey | None) -> Arrival | Refusal:
     """Read a receipt's bytes by its source. Pure: the same bytes and journey give the same."""
+    if (held := raw.headers.get(HELD)) and not receipt["released_at"]:
+        return Refusal(held)
     if journey is None:
         return Refusal("source_unknown")
     try:
@@ -134,11 +165,12 @@ def read(receipt: RowMapping, raw: Raw, journey: Journey | None) -> Arrival | Re
     except payload.Refused as refused:
         return Refusal(refused.code)
     if understood.outcome and not understood.only_known and not receipt["released_at"]:
-        return Refusal(understood.reason, understood.outcome, understood.detail or None)
+        return Refusal(understood.reason, understood.outcome, understood.detail or None, understood.test)
     keys = [*match_keys(understood.draft, receipt["source"]), *understood.keys]
-    keys.sort(key=lambda key: key[0] != "lead")  # a signed address says more than who it was used by
+    # A signed address says more than who it was used by, and anything says more than a telephone.
+    keys.sort(key=lambda key: (key[0] != "lead", key[0] == "phone"))
     if not (keys or understood.only_known or says_something(understood.draft) or receipt["released_at"]):
-        return Refusal("nothing_recognised")
+        return Refusal("nothing_recognised", test=understood.test)
     return Arrival(receipt, understood, keys, journey)
 
 
@@ -185,7 +217,7 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         ),
     )
     _ask_to_confirm(case, arrival)
-    _settle(batch, receipt, "processed", lead=case)
+    _settle(batch, receipt, "processed", lead=case, test=arrival.understood.test)
     return case
 
 
@@ -221,7 +253,7 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:
         case.go(begins_at(case))
     _ask_to_confirm(case, arrival)
-    _settle(batch, receipt, "merged", lead=case)
+    _settle(batch, receipt, "merged", lead=case, test=arrival.understood.test)
 
 
 def begins_at(case: Case) -> str:
@@ -245,13 +277,14 @@ def _ask_to_confirm(case: Case, arrival: Arrival) -> None:
 def _keep_touch(batch: Batch, case: Case, arrival: Arrival) -> None:
     receipt, read = arrival.receipt, arrival.draft
     understood = arrival.understood
-    occurred_at = min(understood.occurred_at or receipt["received_at"], receipt["received_at"])
+    occurred_at = arrival.happened_at
     data = known(
         {
             "message": read.message,
             "consent": read.consent or None,
             "custom": read.custom or None,
             "issues": [{"pointer": issue.pointer, "code": issue.code} for issue in read.issues] or None,
+            "merged_person": arrival.origin,
             **understood.data,
         },
     )
@@ -303,7 +336,7 @@ def _explain(arrival: Arrival) -> dict[str, Any]:
         "receipt": arrival.receipt["id"],
         "matched_on": [kind for kind, _ in arrival.keys],
         "issues": [issue.code for issue in arrival.draft.issues],
-    }
+    } | arrival.noted
 
 
 def _settle(
@@ -314,6 +347,7 @@ def _settle(
     reason: str | None = None,
     lead: Case | None = None,
     detail: dict[str, Any] | None = None,
+    test: bool = False,
 ) -> None:
     batch.change(
         tables.receipt,
@@ -324,6 +358,7 @@ def _settle(
             "lead_id": lead and lead.id,
             "person_id": lead and lead.lead["person_id"],
             "due_since": None,
+            "test": receipt["test"] or test,
             # Who released it, and from what, stays with it.
             "detail": detail or (receipt["detail"] if receipt["released_at"] else None),
         },
@@ -334,7 +369,7 @@ def _united(first: Iterable[str], second: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*first, *second]))
 
 
-_SENT: Final = text("SELECT message_id FROM message WHERE message_id = ANY(CAST(:ids AS text[])) AND direction = 'out'")
+_NAMED: Final = text("SELECT message_id, direction FROM message WHERE message_id = ANY(CAST(:ids AS text[]))")
 _FETCHED: Final = text(
     "SELECT receipt_id, content_type, body FROM retrieval "
     "WHERE receipt_id = ANY(CAST(:ids AS uuid[])) AND body IS NOT NULL"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-_LOCK: Final = text("SELECT id FROM lead WHERE id = :id FOR UPDATE")
+_LOCK: Final = text("SELECT id, merged_into FROM lead WHERE id = :id FOR UPDATE")
 _ATTEMPTS: Final = 10
 """A transaction that waited for the lead may be older than one that told events of it meanwhile; the next is not."""
 
@@ -50,7 +50,8 @@ def move_lead(
 
     `next_step` is what the lead is due for now, if anything. A refused move leaves a decision that says so.
 
-    :raises Permanent: `lead_unknown`; `other_lead_open`, the person has another open lead on this journey
+    :raises Permanent: `lead_unknown`; `lead_merged`, it goes on in the lead `into`; `other_lead_open`, the person has
+        another open lead on this journey
     :raises schema.lifecycle.IllegalTransition: the lead's journey has no such move from its state
     :raises schema.lifecycle.GuardNotMet: the transition has a `when`, and it does not hold
     :raises schema.lifecycle.ReasonRequired: the transition needs one of its reasons
@@ -59,7 +60,7 @@ def move_lead(
     try:
         return with_lead(engine, lead_id, now, partial(make, name=name, reason=reason, actor=actor))
     except Permanent as refusal:
-        if refusal.code != "lead_unknown":
+        if refusal.code not in {"lead_unknown", "lead_merged"}:
             with_lead(engine, lead_id, now, partial(_refuse, name=name, refusal=refusal, actor=actor))
         raise
 
@@ -75,8 +76,11 @@ def with_lead(
     book = JourneyBook()
     for _ in range(_ATTEMPTS):
         with engine.begin() as connection:
-            if connection.execute(_LOCK, {"id": lead_id}).one_or_none() is None:
+            lead = connection.execute(_LOCK, {"id": lead_id}).one_or_none()
+            if lead is None:
                 raise Permanent("lead_unknown")
+            if lead.merged_into:
+                raise Permanent("lead_merged", f"This lead goes on in {lead.merged_into}.", into=lead.merged_into)
             batch = Batch(connection, book, now or clock.now(), "move")
             if batch.load([lead_id]):
                 continue  # a younger transaction has told events of it: ours must be younger still

@@ -7,7 +7,7 @@ may wait for each other but never in a circle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
@@ -16,41 +16,20 @@ from schema import lifecycle, tables
 from schema.draft import Draft
 from schema.store import rows
 from schema.store.ids import new_id, uuid_array
+from workers import belongings, keys
 from workers.batch import known
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, Row, RowMapping
 
     from schema.journey import Journey
     from schema.understood import Understood
     from workers.batch import Batch
+    from workers.keys import Found, Key
 
-    Key = tuple[str, str]
-
-_PAIRS: Final = 'jsonb_to_recordset(CAST(:rows AS jsonb)) AS r("kind" text, "value" text)'
-_KEYS: Final = text(f"SELECT k.kind, k.value, k.person_id FROM {_PAIRS} JOIN person_key AS k USING (kind, value)")  # noqa: S608 - our own text
-POINTERS: Final = frozenset({"lead", "thread"})
-"""Kinds of keys that find somebody by a lead and are nobody's own: the lead's id, a mail of its conversation."""
-_THREADS: Final = text("""
-SELECT 'thread' AS kind, m.message_id AS value, l.person_id
-FROM message AS m JOIN lead AS l ON l.id = m.lead_id WHERE m.message_id = ANY(CAST(:thread AS text[]))
-UNION ALL
-SELECT 'lead', l.id::text, l.person_id FROM lead AS l WHERE l.id = ANY(CAST(:lead AS uuid[]))
-""")
-_CLAIM_KEYS: Final = text("""
-INSERT INTO person_key (kind, value, person_id)
-SELECT kind, value, person_id
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(kind text, value text, person_id uuid)
-ORDER BY kind, value
-ON CONFLICT DO NOTHING RETURNING kind, value
-""")
-_REPOINT: Final = text("""
-UPDATE person_key AS k SET person_id = r.person_id
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(kind text, value text, person_id uuid)
-WHERE k.kind = r.kind AND k.value = r.value
-""")
 _LOCK_PEOPLE: Final = text("""
 SELECT p.*, c.name AS c_name, c.domain AS c_domain, c.employees AS c_employees
 FROM person AS p LEFT JOIN company AS c ON c.id = p.company_id
@@ -71,7 +50,7 @@ WHERE person_id = ANY(CAST(:ids AS uuid[])) AND open ORDER BY id FOR UPDATE
 """)
 _LATEST_LEADS: Final = text("""
 SELECT DISTINCT ON (person_id, journey_name) id, person_id, journey_name FROM lead
-WHERE person_id = ANY(CAST(:ids AS uuid[]))
+WHERE person_id = ANY(CAST(:ids AS uuid[])) AND merged_into IS NULL
 ORDER BY person_id, journey_name, created_at DESC, id DESC
 """)
 _LOCK_LEADS: Final = text("""
@@ -88,13 +67,28 @@ class Arrival:
 
     receipt: RowMapping
     understood: Understood
-    keys: list[tuple[str, str]]
+    keys: list[Key]
     journey: Journey
+    origin: str | None = None
+    """Whose key brought it, of those merged into the person; None: their own."""
+    noted: dict[str, Any] = field(default_factory=dict)
+    """What its decision says besides."""
 
     @property
     def draft(self) -> Draft:
         """What it says about the person."""
         return self.understood.draft
+
+    @property
+    def happened_at(self) -> datetime:
+        """When it happened: never later than it was received."""
+        received_at: datetime = self.receipt["received_at"]
+        return min(self.understood.occurred_at or received_at, received_at)
+
+    @property
+    def by_themselves(self) -> bool:
+        """Whether the person filled in a form, here or elsewhere; else a program, a list or a mail speaks of them."""
+        return self.receipt["channel"] == "form" or self.understood.kind == "form"
 
     @property
     def by_machine(self) -> bool:
@@ -106,37 +100,84 @@ def find_or_create(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, str]:
     """
     Return the person of each receipt, by id; the rows stand in `batch.people`, with what the arrivals add.
 
-    The first of an arrival's keys that is known decides. Two hundred identical arrivals in one batch, or in two
-    hundred, give one person. Who is only found by the conversation that a mail belongs to gets nothing from it: the
-    address it was sent from this time may be a colleague's.
+    The surest of an arrival's keys that is known decides (see `workers/keys`). Two hundred identical arrivals in one
+    batch, or in two hundred, give one person. Who is only found by the conversation that a mail belongs to gets nothing
+    from it: the address it was sent from this time may be a colleague's. Arrivals whose person was merged in this
+    moment are left out: they are postponed, and find the survivor in the next transaction.
     """
-    known_keys = _known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
-    before = set(known_keys.values())
-    owners = _assign(arrivals, known_keys)
-    strange = {a.receipt["id"] for a in arrivals if _only_pointed(a, known_keys)}
-    own = {key: owners[a.receipt["id"]] for a in arrivals if a.receipt["id"] not in strange for key in _own(a.keys)}
-    claimed = _claim(batch.connection, own, known_keys)
-    if claimed is not None:
-        pointed = {key: person for key, person in known_keys.items() if key[0] in POINTERS}
-        owners, before = _settle_race(batch.connection, arrivals, claimed | pointed)
-    companies = _companies(batch, arrivals)
-    existing = sorted(set(owners.values()) & before)
-    if existing:
-        locked = batch.connection.execute(_LOCK_PEOPLE, {"ids": uuid_array(existing)}).mappings()
-        batch.people |= {person["id"]: dict(person) for person in locked}
+    holders = keys.known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
+    before = {holder.person for holder in holders.values()}
+    owners = keys.assign(arrivals, holders)
+    strange = {a.receipt["id"] for a in arrivals if keys.only_pointed(a, holders)}
+    wanted: dict[Key, Found] = {}
     for arrival in arrivals:
+        if arrival.receipt["id"] not in strange:
+            for key in keys.own(arrival.keys):
+                wanted.setdefault(key, owners[arrival.receipt["id"]])
+    won, claimed = keys.claim(batch.connection, wanted, holders)
+    if claimed is not None:
+        pointed = {key: holder for key, holder in holders.items() if key[0] in keys.POINTERS}
+        owners, before = keys.settle_race(batch.connection, arrivals, claimed | pointed)
+    companies = _companies(batch, arrivals)
+    existing = sorted({found.person for found in owners.values()} & before)
+    locked = lock(batch, existing)
+    if stale := keys.stale(batch.connection, arrivals, owners, locked):
+        arrivals = _postpone(batch, arrivals, owners, stale, won)
+    keys.suggest(batch.connection, arrivals, owners, batch.now)
+    for arrival in arrivals:
+        found = owners[arrival.receipt["id"]]
         told = Draft() if arrival.receipt["id"] in strange else arrival.draft
-        _meet(batch, owners[arrival.receipt["id"]], told, companies)
+        arrival.origin, arrival.noted = found.origin, _notes(found, told, batch.people.get(found.person))
+        belongings.meet(batch, found.person, arrival, told, companies)
     for person_id in existing:
         if batch.people[person_id].pop("changed", False):
-            row = batch.people[person_id]
-            batch.change(tables.person, {name: row[name] for name in _PERSON_COLUMNS if name != "created_at"})
-    return owners
+            change(batch, person_id)
+    return {arrival.receipt["id"]: owners[arrival.receipt["id"]].person for arrival in arrivals}
+
+
+def lock(batch: Batch, people: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Lock people's rows and take them into hand; return them by id."""
+    found = batch.connection.execute(_LOCK_PEOPLE, {"ids": uuid_array(people)}).mappings() if people else ()
+    locked = {person["id"]: dict(person) for person in found}
+    batch.people |= locked
+    return locked
+
+
+def change(batch: Batch, person_id: str) -> None:
+    """Have a person's row, which is locked and in hand, written with the batch."""
+    row = batch.people[person_id]
+    batch.change(tables.person, {name: row[name] for name in _PERSON_COLUMNS if name != "created_at"})
+
+
+def _postpone(
+    batch: Batch, arrivals: Sequence[Arrival], owners: Mapping[str, Found], stale: set[str], won: set[Key]
+) -> list[Arrival]:
+    """Leave arrivals of these people to the next transaction, with the keys they claimed; return the others."""
+    late = [arrival for arrival in arrivals if owners[arrival.receipt["id"]].person in stale]
+    keys.release(batch.connection, won & {key for arrival in late for key in arrival.keys})
+    batch.postponed += [arrival.receipt["id"] for arrival in late]
+    return [arrival for arrival in arrivals if owners[arrival.receipt["id"]].person not in stale]
+
+
+def _notes(found: Found, told: Draft, person: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the explanation says besides: whose keys the arrival carries too, and that it has quite another name."""
+    notes: dict[str, Any] = {}
+    if found.conflicts:
+        notes["also_keys_of"] = [{"person": each.other, "on": list(each.theirs)} for each in found.conflicts]
+    names = [set(normal(name).split()) for name in ((person or {}).get("name"), told.name) if name]
+    if len(names) > 1 and names[0].isdisjoint(names[1]):
+        notes["name_differs"] = True
+    return notes
+
+
+def normal(name: str) -> str:
+    """A name as it is compared: letters only matter, their case does not."""
+    return " ".join(name.casefold().split())
 
 
 def recognise(batch: Batch, arrivals: Sequence[Arrival]) -> list[Arrival]:
     """Return the arrivals that are about somebody known, with only the keys by which they are."""
-    known_keys = _known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
+    known_keys = keys.known(batch.connection, {key for arrival in arrivals for key in arrival.keys})
     for arrival in arrivals:
         arrival.keys = [key for key in arrival.keys if key in known_keys]
     return [arrival for arrival in arrivals if arrival.keys]
@@ -215,91 +256,12 @@ def company_facts(person: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _known(connection: Connection, keys: Iterable[Key]) -> dict[Key, str]:
-    wanted = list(keys)
-    pairs = [{"kind": kind, "value": value} for kind, value in _own(wanted)]
-    found = list(connection.execute(_KEYS, {"rows": rows.as_json(pairs)})) if pairs else []
-    if len(pairs) < len(wanted):
-        pointers = {name: [value for kind, value in wanted if kind == name] for name in POINTERS}
-        found += connection.execute(_THREADS, pointers)
-    return {(row.kind, row.value): row.person_id for row in found}
-
-
-def _own(keys: Iterable[Key]) -> list[Key]:
-    """Those keys that belong to one person."""
-    return [key for key in keys if key[0] not in POINTERS]
-
-
-def _only_pointed(arrival: Arrival, known_keys: dict[Key, str]) -> bool:
-    """Whether an arrival's person is found by its conversation and by nothing of their own."""
-    person = next((known_keys[key] for key in arrival.keys if key in known_keys), None)
-    return person is not None and not any(known_keys.get(key) == person for key in _own(arrival.keys))
-
-
-def _assign(arrivals: Sequence[Arrival], known_keys: dict[Key, str]) -> dict[str, str]:
-    """Say whose each arrival is, by receipt; arrivals that share a key share a person."""
-    people = dict(known_keys)
-    owners = {}
-    for arrival in arrivals:
-        person = next((people[key] for key in arrival.keys if key in people), None) or new_id()
-        owners[arrival.receipt["id"]] = person
-        for key in _own(arrival.keys):
-            people.setdefault(key, person)
-    return owners
-
-
-def _claim(connection: Connection, wanted: dict[Key, str], known_keys: dict[Key, str]) -> dict[Key, str] | None:
-    """Write the keys nobody has; None if all were won, else who has each key now that another was faster."""
-    fresh = [
-        {"kind": key[0], "value": key[1], "person_id": person}
-        for key, person in wanted.items()
-        if key not in known_keys
-    ]
-    if not fresh:
-        return None
-    won = {(row.kind, row.value) for row in connection.execute(_CLAIM_KEYS, {"rows": rows.as_json(fresh)})}
-    if len(won) == len(fresh):
-        return None
-    return _known(connection, wanted) | {key: wanted[key] for key in won}
-
-
-def _settle_race(
-    connection: Connection,
-    arrivals: Sequence[Arrival],
-    holders: dict[Key, str],
-) -> tuple[dict[str, str], set[str]]:
-    """Another worker took some keys at the same moment: its people decide, and keys we won follow them."""
-    rivals = set(holders.values())
-    owners = _assign(arrivals, holders)
-    moved = {
-        key: owners[arrival.receipt["id"]]
-        for arrival in arrivals
-        for key in arrival.keys
-        if key in holders and holders[key] != owners[arrival.receipt["id"]]
-    }
-    ours = _ours(connection, rivals)
-    moved = {key: person for key, person in moved.items() if holders[key] in ours}
-    if moved:
-        pairs = [{"kind": kind, "value": value, "person_id": person} for (kind, value), person in moved.items()]
-        connection.execute(_REPOINT, {"rows": rows.as_json(pairs)})
-    return owners, rivals - ours
-
-
-def _ours(connection: Connection, people: set[str]) -> set[str]:
-    """Return the ids among `people` that have no row yet: those this batch is about to create."""
-    found = connection.execute(
-        text("SELECT id FROM person WHERE id = ANY(CAST(:ids AS uuid[]))"),
-        {"ids": uuid_array(people)},
-    )
-    return people - {row.id for row in found}
-
-
 def _companies(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, dict[str, Any]]:
     """Find or create the companies that arrivals name by domain."""
     wanted = {a.draft.company.domain: a.draft.company for a in arrivals if a.draft.company.domain}
     if not wanted:
         return {}
-    found = _find_companies(batch.connection, wanted)
+    found = find_companies(batch.connection, wanted)
     fresh: list[dict[str, Any]] = [
         {"id": new_id(), "domain": name, "name": c.name, "employees": c.employees, "created_at": batch.now}
         for name, c in sorted(wanted.items())
@@ -309,7 +271,7 @@ def _companies(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, dict[str,
         made = set(batch.connection.execute(_MAKE_COMPANIES, {"rows": rows.as_json(fresh)}).scalars())
         found |= {row["domain"]: row for row in fresh if row["domain"] in made}
         if len(made) < len(fresh):  # another worker was faster
-            found |= _find_companies(batch.connection, sorted(wanted.keys() - found.keys()))
+            found |= find_companies(batch.connection, sorted(wanted.keys() - found.keys()))
     better = {
         name: {"id": row["id"], "name": row["name"] or c.name, "employees": row["employees"] or c.employees}
         for name, c in sorted(wanted.items())
@@ -319,55 +281,7 @@ def _companies(batch: Batch, arrivals: Sequence[Arrival]) -> dict[str, dict[str,
     return {name: row | better.get(name, {}) for name, row in found.items()}
 
 
-def _find_companies(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, Any]]:
+def find_companies(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the companies of these domains that there are, by domain."""
     pairs = rows.as_json([{"domain": name} for name in domains])
     return {row["domain"]: dict(row) for row in connection.execute(_COMPANIES, {"rows": pairs}).mappings()}
-
-
-def _meet(batch: Batch, person_id: str, draft: Draft, companies: dict[str, dict[str, Any]]) -> None:
-    """Add what a draft says to its person: empty fields are filled, nothing known is overwritten."""
-    person = batch.people.get(person_id)
-    if person is None:
-        person = _newcomer(batch, person_id)
-    given = {
-        "name": draft.name,
-        "email": draft.email.address if draft.email and draft.email.match_key else None,
-        "phone": draft.phone and draft.phone.e164,
-        "country": draft.country,
-        "language": draft.language,
-        "company_name": draft.company.name,
-        "company_employees": draft.company.employees,
-    }
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value and not person[name]}
-    changes |= _grown(person, draft)
-    company = companies.get(draft.company.domain or "")
-    if company and (person["company_id"] or company["id"]) == company["id"]:
-        if not person["company_id"]:
-            changes["company_id"] = company["id"]
-        person |= {"c_name": company["name"], "c_domain": company["domain"], "c_employees": company["employees"]}
-    if changes:
-        person |= changes | {"updated_at": batch.now, "changed": True}
-
-
-def _grown(person: dict[str, Any], draft: Draft) -> dict[str, Any]:
-    """Return the collections that a draft adds something to; a question that is answered anew has the new answer."""
-    merged = {
-        "interests": list(dict.fromkeys([*person["interests"], *draft.interests])),
-        "preferences": person["preferences"] | draft.preferences,
-        "custom": person["custom"] | draft.custom,
-    }
-    return {name: value for name, value in merged.items() if value != person[name]}
-
-
-def _newcomer(batch: Batch, person_id: str) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_PERSON_COLUMNS) | {
-        "id": person_id,
-        "interests": [],
-        "preferences": {},
-        "custom": {},
-        "created_at": batch.now,
-        "updated_at": batch.now,
-        "created_here": True,
-    }
-    batch.people[person_id] = row
-    return row

@@ -4,7 +4,8 @@ Sweep: wakes leads whose wait is over, and finds work whose hint was lost or who
     hears   the ticker
     reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`; who
             is due in a campaign
-    writes  what such a lead is due for; that those who are there are looked at for campaigns that are new; removes
+    writes  what such a lead is due for; that those who are there are looked at for campaigns that are new; merges
+            people whom arrivals have proven to be one (`workers/merge`); removes
             submissions that expired, and what came to a form that is switched off
     tells   the queue of each step that owes work: look again
 
@@ -29,6 +30,7 @@ from schema.store import campaigns, clock, sends
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
 from workers import looks
+from workers.merge import merge_by_rule
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -143,6 +145,7 @@ class Sweeper:
         Returns the names of the steps that were hinted at.
         """
         woken = self._wake(now)
+        merge_by_rule(self._engine, self._hints, now)
         with self._engine.begin() as connection:
             late = owing(connection, now - self._after, self._book)
             if looks.begin(connection, self._book, now) or campaigns.owes(connection, now):

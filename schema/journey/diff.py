@@ -27,6 +27,7 @@ TITLES: Final = {
     "journey": "The journey",
     "departments": "Departments",
     "sources": "Where leads come from",
+    "identity": "Who is one person",
     "steps": "Steps",
     "qualify": "Who is qualified",
     "requalify": "Who is looked at again",

@@ -94,6 +94,17 @@ class Reads:
             _grow(self._tree, path.split("."))
         self.roots = frozenset(self._tree)
 
+    def include(self, path: str) -> bool:
+        """Whether anything at this path is looked at."""
+        tree = self._tree
+        for name in path.split("."):
+            if name not in tree:
+                return False
+            tree = tree[name]
+            if not tree:
+                return True
+        return True
+
     def prune(self, root: str, value: object) -> Any:  # noqa: ANN401 - any plain value of a lead
         """The part of `value` that expressions read; None when nothing is known."""
         below = self._tree[root]

@@ -5,7 +5,9 @@ The kinds are `text`, `number`, `flag`, `list`, `map` and `moment`. Below a `map
 business chooses those names itself (`person.custom.budget`). `touchpoint.kinds` are the kinds of the touchpoints that
 the lead has not been advanced for yet, `touchpoint.kind` is the latest of them, `touchpoint.count` counts all there
 ever were. `member.…` is the person that a pool's `fits` asks about. `score.predicted` is the trained probability of
-conversion, 0 to 1, where a model is active. `lists.…` is not in the table: a journey names its own.
+conversion, 0 to 1, where a model is active. `person.consent.…` is true for a purpose that was agreed to, false for one
+that was refused, and unknown while nobody answered; `person.purchases` has `count` and, by currency, `total`.
+`lists.…` is not in the table: a journey names its own.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ FIELDS: dict[str, str] = {
     "person.interests": "list",
     "person.preferences": "map",
     "person.consent": "map",
+    "person.purchases": "map",
     "person.custom": "map",
     "company.id": "text",
     "company.name": "text",

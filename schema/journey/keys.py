@@ -25,6 +25,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "calendars": "Working hours that several people or pools share, by name.",
         "lists": "Named sets of texts, asked about as in `company.domain in lists.competitors`.",
         "sources": "Where leads come from, by name. Without this key: a form `website` and an API `api`.",
+        "identity": "When people who turn out to be one are merged by themselves; without it never.",
         "steps": "What happens to a lead, in this order; the last step moves it.",
         "qualify": "The criteria of qualification. The first that fails gives the reason.",
         "requalify": "By reason, when somebody who was disqualified is looked at again; `otherwise` is for the others.",
@@ -35,6 +36,9 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "mail": "How campaigns write: from whom, when, how much.",
         "templates": "Messages by name.",
         "campaigns": "Nurturing programmes by name: who enters, what happens, what ends it.",
+    },
+    "Identity": {
+        "merge": "Kinds of keys which, in one arrival, prove that two people are one.",
     },
     "Person": {
         **_WORKED,

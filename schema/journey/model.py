@@ -113,6 +113,19 @@ class Person(Worked):
     capacity: Capacity | None = None
 
 
+class Identity(Part):
+    """
+    When people are merged by themselves: never, unless `merge` names the kinds of match keys to be believed.
+
+    An arrival goes to the person of its surest key (external id, then e-mail address, then phone number). Where it also
+    carries a key of somebody else, that is kept as a suggestion. With `merge: [external_id, email]` an external id of
+    one person and the address of another, in one arrival, merge the second into the first. A phone number never does.
+    A merge that was undone by hand is not made again.
+    """
+
+    merge: tuple[Literal["external_id", "email"], ...] = ()
+
+
 class Criterion(Part):
     """
     One check of qualification: `require` must hold, or `reject` must not.
@@ -364,6 +377,7 @@ class Journey(Part):
     calendars: dict[Name, Calendar] = {}
     lists: dict[Code, tuple[Text, ...]] = {}
     sources: dict[Name, Source] = _USUAL_SOURCES
+    identity: Identity = Identity()
     steps: Annotated[tuple[Code, ...], Field(min_length=1)] = ("qualify", "score", "route", "advance")
     qualify: tuple[Criterion, ...] = ()
     requalify: dict[Code, Annotated[Again, BeforeValidator(_again, Literal["never", "news"] | Duration | Again)]] = {}

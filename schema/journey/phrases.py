@@ -34,6 +34,7 @@ NOUNS: Final[dict[str, str]] = {
     "person.interests": "the person's interests",
     "person.preferences": "the person's preferences",
     "person.consent": "the person's consent",
+    "person.purchases": "what the person bought",
     "person.custom": "the person's own fields",
     "company.id": "the company's id",
     "company.name": "the company's name",

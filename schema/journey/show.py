@@ -50,6 +50,7 @@ def sections(journey: Journey) -> list[Section]:
     """All there is to say of a journey, part by part; parts it does not have are left out."""
     told = (
         ("sources", "Where leads come from", _sources(journey)),
+        ("identity", "Who is one person", _identity(journey)),
         ("steps", "Which steps a lead takes", _steps(journey)),
         ("qualify", "Who is qualified", _qualify(journey)),
         ("requalify", "Who is looked at again", _requalify(journey)),
@@ -114,6 +115,11 @@ def _source(source: Source) -> str:
     if source.dedupe.window != USUAL_WINDOW:
         parts.append(f"the same again within {words.time(source.dedupe.window)} is one arrival")
     return "; ".join(parts) + "."
+
+
+def _identity(journey: Journey) -> Iterator[Line]:
+    if len(set(journey.identity.merge)) > 1:
+        yield Line(1, "Two people are merged when one arrival carries an external id of one and the other's address.")
 
 
 def _steps(journey: Journey) -> Iterator[Line]:

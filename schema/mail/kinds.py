@@ -32,6 +32,8 @@ _AUTOMATIC_HEADERS: Final = ("x-autoreply", "x-autorespond", "x-autoresponder", 
 _POSTMASTER: Final = re.compile(r"(mailer-daemon|postmaster|mail-daemon|mdaemon)@", re.IGNORECASE)
 _SUPPRESSING: Final = re.compile(r"\b(all|oof|autoreply)\b", re.IGNORECASE)
 _STATUS: Final = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+_RECIPIENT: Final = re.compile(r"<([^<>\s]{1,100}@[^<>\s]{1,150})>")
+_MESSAGE_ID: Final = re.compile(r"^message-id:[ \t]{0,9}(<[^<>\s]{1,998}>)", re.IGNORECASE | re.MULTILINE)
 _RESULT: Final = re.compile(r"\b(dmarc|spf|dkim)\s*=\s*([a-z]{1,20})", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"\([^()]{0,2000}\)")
 
@@ -143,8 +145,20 @@ def _looks_bounced(message: Message) -> bool:
 def _automatic(message: Message, envelope_from: str | None) -> Sort | None:
     nobody = envelope_from == "" or message.header("return-path").strip() == "<>"
     if _looks_bounced(message) and (nobody or _POSTMASTER.search(message.header("from"))):
-        return Sort("bounce")
+        return _told_in_words(message)
     return Sort("auto_reply") if nobody or _is_automatic(message) else None
+
+
+def _told_in_words(message: Message) -> Sort:
+    """A bounce of a server that writes no report: what its text says of the recipient, the status and our mail."""
+    said = next((part.text for part in message.parts if part.media == "text/plain"), "")[:20_000]
+    named = message.header("x-failed-recipients").partition(",")[0].strip()
+    recipient = named or (found[1] if (found := _RECIPIENT.search(said)) else "")
+    code = _STATUS.search(said)
+    data = {"recipient": decoded(recipient)[:254], "status": code[1] if code else ""}
+    ours = _MESSAGE_ID.search(said)
+    about = next(iter(message_ids(ours[1] if ours else message.header("in-reply-to"))), "")
+    return Sort("bounce", data={name: value for name, value in data.items() if value}, about=about)
 
 
 def _suspected(message: Message) -> Sort:

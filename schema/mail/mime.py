@@ -76,6 +76,11 @@ class Message(msgspec.Struct):
     parts: list[Part]
     issues: list[str]
 
+    @property
+    def attached(self) -> list[Part]:
+        """What came beside the text, in order: they are numbered from 1."""
+        return [part for part in self.parts if part.attached]
+
     def header(self, name: str) -> str:
         """The first header of a name (lower case); empty if there is none."""
         return next((value for key, value in self.headers if key == name), "")

@@ -15,8 +15,9 @@ from schema.draft import draft
 from schema.journey import Source
 from schema.mail.address import mailbox_of
 from schema.mail.kinds import Sort, authentication, relayed, sort
+from schema.mail.languages import FORWARDED
 from schema.mail.mime import Message, take_apart
-from schema.mail.text import LONGEST_TEXT, plain, reply
+from schema.mail.text import LONGEST_TEXT, PRIVATE, passed_on, plain, reply
 from schema.mail.words import Mailbox, decoded, mailboxes, message_ids
 from schema.payload import Fields, Issue, storable
 from schema.understood import Raw, Understood
@@ -56,12 +57,17 @@ def read_mail(raw: Raw, source: Source) -> Understood:
     found = sort(message, own, source.authority or "", raw.headers.get(ENVELOPE_FROM))
     answered = list(reversed([*message_ids(message.header("references")), *message_ids(message.header("in-reply-to"))]))
     lead = raw.headers.get(LEAD)
-    writer = _writer(message, own, raw.headers.get(ENVELOPE_FROM, ""))
+    writer = sender = _writer(message, own, raw.headers.get(ENVELOPE_FROM, ""))
     subject = decoded(message.header("subject"))[:_LONGEST_SUBJECT]
     kind = "email.reply" if answered or lead else "email"
     if lead and subject.strip().lower() == UNSUBSCRIBE:
         kind = "email.unsubscribe"
-    text = _text(message)
+    said = _said(message)
+    text = reply(said)[:_LONGEST_MESSAGE]
+    passed = passed_on(said) if FORWARDED.match(subject) else None
+    if passed:
+        text = said[:_LONGEST_MESSAGE].translate(PRIVATE)
+        writer, text = _written_before(writer, own, passed) or (writer, text)
     values: dict[str, Any] = {"email": writer.address, "name": writer.name}
     if not found.kind:
         values["message"] = _message(subject, text, kind)
@@ -76,9 +82,11 @@ def read_mail(raw: Raw, source: Source) -> Understood:
     )
     understood.keys = [("lead", lead)] if lead else []
     understood.keys += [(THREAD, each) for each in dict.fromkeys(answered)]
-    understood.data = _data(message, subject, writer, source.authority or "")
+    understood.data = _data(message, subject, sender, source.authority or "")
     if found.kind:
         _end(understood, found, text)
+    elif "too_deep" in message.issues:
+        understood.outcome, understood.reason = "quarantined", "too_deep"
     elif not (writer.address or understood.keys):
         understood.outcome, understood.reason = "quarantined", "no_sender"
     return understood
@@ -119,14 +127,21 @@ def _usable(mailbox: Mailbox) -> bool:
     return contact.email(mailbox.address).match_key is not None if mailbox.address else False
 
 
-def _text(message: Message) -> str:
-    """What was written in this mail, without what it answers; the plain part where it says something, else the HTML."""
+def _written_before(passes: Mailbox, own: str, passed: tuple[str, str]) -> tuple[Mailbox, str] | None:
+    """Who wrote what a colleague passes on to us, and what; None where somebody else does, for themselves."""
+    first = next(iter(mailboxes(passed[0], 1)), None)
+    colleague = own and mailbox_of(passes.address)[0].rpartition("@")[2] == own.rpartition("@")[2]
+    return (first, passed[1][:_LONGEST_MESSAGE]) if first and colleague and _usable(first) else None
+
+
+def _said(message: Message) -> str:
+    """The text of a mail: of its plain parts where they say something, else of the HTML."""
     inline = [part for part in message.parts if not part.attached]
-    written = [part.text[:LONGEST_TEXT] for part in inline if part.media == "text/plain"]
+    written = [part.text[:LONGEST_TEXT].translate(PRIVATE) for part in inline if part.media == "text/plain"]
     joined = "\n\n".join(text.strip("\n") for text in written[:20] if text.strip())
     if not joined:
         joined = "\n\n".join(plain(part.text) for part in inline[:20] if part.media == "text/html")
-    return reply(joined)[:_LONGEST_MESSAGE]
+    return joined
 
 
 def _message(subject: str, text: str, kind: str) -> str:
@@ -135,7 +150,9 @@ def _message(subject: str, text: str, kind: str) -> str:
 
 def _data(message: Message, subject: str, writer: Mailbox, authority: str) -> dict[str, Any]:
     """What the touchpoint keeps beside the message."""
-    attached = [part.listed() for part in message.parts if part.attached][:_MOST_ATTACHMENTS]
+    attached = [
+        {"number": number, **part.listed()} for number, part in enumerate(message.attached[:_MOST_ATTACHMENTS], 1)
+    ]
     data: dict[str, Any] = {
         "subject": subject,
         "from": writer.address,

@@ -15,7 +15,7 @@ import msgspec
 
 from schema.payload.charset import codec
 from schema.payload.clean import members, refuse_line_breaks, storable, tidy, without_controls
-from schema.payload.jsonbody import BOM, read_json
+from schema.payload.jsonbody import BOM, raw_items, read_json
 from schema.payload.model import (
     ACCEPT_POST,
     BATCH_LIMITS,
@@ -58,6 +58,7 @@ __all__ = [
 
 _CHARSET: Final = re.compile(r';\s*charset=\s*("[^"]*"|[^\s;]*)', re.IGNORECASE)
 _LONGEST_CONTENT_TYPE: Final = 1000
+_RAW_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Format(NamedTuple):
@@ -127,7 +128,7 @@ def split(body: bytes, content_type: str | None, *, each: Limits = LIMITS) -> li
     """
     if not _is_array(body, _checked(body, content_type, BATCH_LIMITS)):
         return None
-    items = [bytes(item) for item in msgspec.json.decode(body.removeprefix(BOM), type=list[msgspec.Raw])]
+    items = raw_items(body.removeprefix(BOM), _RAW_ITEMS.decode)
     for index, item in enumerate(items):
         if len(item) > each.bytes:
             raise refusal("body_too_large", f"/{index}")

@@ -19,6 +19,8 @@ from schema.payload.clean import Repeated, add, members
 from schema.payload.model import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from schema.payload.model import JSON, Judge
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -45,6 +47,28 @@ def read_json(body: bytes, charset: str, judge: Judge) -> tuple[JSON, int]:
     if _repeats_a_key(text, count):
         return _with_repeats(text), count
     return value, count
+
+
+def raw_items(text: bytes, find: Callable[[bytes], Sequence[msgspec.Raw]]) -> list[bytes]:
+    """
+    The bytes of the items that `find` decodes, as they stand in a text that `read_json` has taken.
+
+    The parser takes no half of a surrogate pair, which lenient readers do: then they are found beside each other.
+
+    :raises msgspec.DecodeError: `find` does not find what it looks for
+    """
+    try:
+        return [bytes(item) for item in find(text)]
+    except msgspec.DecodeError:
+        whole = _whole_surrogates(text)
+        if whole == text:
+            raise
+    found, end = [], 0
+    for item in map(bytes, find(whole)):  # a repaired text is as long as the other
+        start = whole.index(item, end)
+        end = start + len(item)
+        found.append(text[start:end])
+    return found
 
 
 def _guard(text: bytes, judge: Judge) -> None:

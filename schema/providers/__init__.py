@@ -32,7 +32,6 @@ from schema.understood import Raw, Understood
 __all__ = [
     "FETCHED",
     "FETCH_PENDING",
-    "HELD",
     "KEPT_HEADERS",
     "PROVIDERS",
     "UNKNOWN",
@@ -47,8 +46,6 @@ __all__ = [
 FETCHED: Final = "hook-fetched"
 """The header that says: the body is what was fetched, the receipt's own body only named it."""
 FETCH_PENDING: Final = "fetch_pending"
-HELD: Final = "hook-held"
-"""The header that says why a delivery was held at the door; reading it again does not let it in, releasing it does."""
 KEPT_HEADERS: Final = ("content-encoding", "webhook-id", "webhook-signature", "x-twenty-webhook-signature")
 """Headers by which a shape is recognised or named; those that begin with `ce-` belong to them too."""
 UNKNOWN: Final = Provider(
@@ -96,13 +93,6 @@ def read_hook(raw: Raw, source: Source) -> Understood:
 
     :raises payload.Refused: it cannot be read; `fetch_pending`: it only names what is to be fetched
     """
-    understood = _read(raw, source)
-    if held := raw.headers.get(HELD):
-        understood.outcome, understood.reason, understood.only_known = "quarantined", held, False
-    return understood
-
-
-def _read(raw: Raw, source: Source) -> Understood:
     provider = provider_of(source, values_of(raw) if not source.provider else None, raw.headers, raw.content_type)
     if provider.read:
         return provider.read(raw, source)

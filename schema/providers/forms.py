@@ -198,7 +198,7 @@ _FORMSTACK_OWN: Final = frozenset({"FormID", "UniqueID", "HandshakeKey"})
 def _formstack(values: Values) -> Values:
     found: Values = {}
     for name, given in values.items():
-        value = given["value"] if isinstance(given, dict) and "field_type" in given else given
+        value = given.get("value") if isinstance(given, dict) and "field_type" in given else given
         if isinstance(value, str) and "\n" in value and (parts := _packed(value)):
             value = parts
         if name not in _FORMSTACK_OWN:

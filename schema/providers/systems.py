@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from schema.incoming import CALL, CALLS, read_event
 from schema.journey import Source
+from schema.payload import JSON
 from schema.providers.adapter import (
     Headers,
     Provider,
@@ -22,6 +24,7 @@ from schema.providers.adapter import (
 )
 from schema.providers.ads import erasure
 from schema.providers.signatures import hubspot, stamped, standard, token, twenty
+from schema.purchase import prepared
 from schema.understood import Raw, Understood
 
 # -- HubSpot -----------------------------------------------------------------------------------------------------------
@@ -123,6 +126,11 @@ _STRIPE_EMAILS: Final = (
     "customer_details.email",
     "billing_details.email",
 )
+_STRIPE_WHOLE: Final = ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF")
+_STRIPE_DIGITS: Final = dict.fromkeys((*_STRIPE_WHOLE, "XOF", "XPF"), 0) | dict.fromkeys(
+    ("BHD", "JOD", "KWD", "OMR", "TND"), 3
+)
+"""Digits after the point, where they are not two."""
 _STRIPE_NAMES: Final = ("name", "customer_name", "customer_details.name", "billing_details.name")
 _STRIPE_PHONES: Final = ("phone", "customer_phone", "customer_details.phone", "billing_details.phone")
 
@@ -159,6 +167,26 @@ def _stripe_judge(values: Values, understood: Understood) -> None:
             understood.kind = "contract.renewed"
         elif thing.get("amount_paid") == 0:
             understood.kind = "trial.started"
+    if understood.kind in {"purchase", "contract.renewed"}:
+        lines: list[JSON] = [
+            {"name": line.get("description"), "quantity": line.get("quantity"), "price": _stripe_amount(line, "amount")}
+            for line in objects(at(thing, "lines.data"))
+        ]
+        money = _stripe_amount(thing, "amount_paid")
+        understood.data["purchase"] = prepared(money, thing.get("currency"), thing.get("id"), products=lines)
+    elif understood.kind == "payment.refunded":
+        paid_back = thing.get("invoice") or thing.get("payment_intent")
+        money = _stripe_amount(thing, "amount_refunded")
+        understood.data["purchase"] = prepared(money, thing.get("currency"), paid_back, refund=thing.get("id"))
+
+
+def _stripe_amount(thing: Values, name: str) -> str | None:
+    """An amount as people write it: it comes in the currency's smallest unit."""
+    value = thing.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    digits = _STRIPE_DIGITS.get(as_text(thing.get("currency")).upper(), 2)
+    return format(Decimal(value).scaleb(-digits), "f")
 
 
 STRIPE: Final = Provider(

@@ -1,5 +1,5 @@
 """
-What operators see and do: queues, dead letters and the conservation account, from the database alone.
+What operators see and do: queues and dead letters, from the database alone.
 
 Costs grow with what is due, never with what is settled. Looking disturbs nobody: no row is locked to find out whether
 another worker has it.
@@ -8,7 +8,6 @@ another worker has it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
@@ -19,7 +18,6 @@ from schema.store import rows
 from schema.store.campaigns import STANDS_STILL, UNDER_WAY
 from schema.store.ids import is_id
 from schema.store.journeys import JourneyBook
-from schema.tables.receipt import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,19 +114,6 @@ _SETTLE: Final = text("""
 UPDATE lead SET next_step = NULL, attempts = 0, decisions = decisions + 1, updated_at = :now
 WHERE id = :subject AND next_step IS NOT NULL AND due_since IS NULL RETURNING decisions, journey
 """)
-
-_COUNTS: Final = ", ".join(f"count(*) FILTER (WHERE status = '{status}') AS {status}" for status in STATUSES)
-_SOURCES: Final = text(f"""
-SELECT source, count(*) AS received, {_COUNTS}
-FROM receipt WHERE id >= CAST(:first AS uuid) GROUP BY source ORDER BY source
-""")  # noqa: S608 - our own text
-_STRAY: Final = """
-SELECT count(*) FROM {table} AS r
-WHERE r.id >= CAST(:first AS uuid) AND {owed} AND r.due_since IS NULL
-  AND NOT EXISTS (SELECT FROM dead_letter AS d WHERE d.subject_id = r.id AND d.resolved_at IS NULL)
-"""
-_STRAY_RECEIPTS: Final = text(_STRAY.format(table="receipt", owed="r.status = 'pending'"))
-_STRAY_LEADS: Final = text(_STRAY.format(table="lead", owed="r.next_step IS NOT NULL"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,26 +217,6 @@ def discard(connection: Connection, letter_id: str, reason: str, actor: str, now
     else:
         _settle(connection, letter, reason, actor, now)
     return resolved
-
-
-def account(connection: Connection, now: datetime, window: timedelta) -> dict[str, Any]:
-    """
-    Return the conservation account of what arrived within `window` before `now`.
-
-    `sources` counts receipts by what became of them. `unaccounted` are receipts still pending and leads with a next
-    step that are neither due nor set aside in an open dead letter: nobody would ever look at them again. It is 0.
-    """
-    since = now - window
-    first = {"first": first_id(since)}
-    receipts = connection.execute(_STRAY_RECEIPTS, first).scalar_one()
-    leads = connection.execute(_STRAY_LEADS, first).scalar_one()
-    return {
-        "unaccounted": receipts + leads,
-        "unaccounted_receipts": receipts,
-        "unaccounted_leads": leads,
-        "since": since,
-        "sources": [dict(row) for row in connection.execute(_SOURCES, first).mappings()],
-    }
 
 
 def revision(connection: Connection) -> str | None:

@@ -46,7 +46,7 @@ _LEADS: Final = text("""
 SELECT l.id, l.state, l.open, l.next_step, l.due_since, l.journey, l.journey_name, l.source, l.channel,
        l.score_total, l.score_fit, l.score_engagement, l.grade, l.score_cell, l.predicted,
        l.pool, l.owner, l.assignment, l.waiting_since, l.qualification, l.attribution,
-       l.interests, l.message, l.created_at, l.updated_at, l.person_id, l.overdue, l.recycled,
+       l.interests, l.message, l.created_at, l.updated_at, l.person_id, l.overdue, l.recycled, l.merged_into,
        COALESCE(
            l.entered_at, (SELECT at FROM transition WHERE lead_id = l.id AND number = l.transitions), l.created_at
        ) AS in_state_since,
@@ -62,7 +62,7 @@ SELECT from_state, to_state, at FROM transition WHERE lead_id = CAST(:id AS uuid
 _BY_KEY: Final = text("SELECT person_id FROM person_key WHERE kind = :kind AND value = :value")
 # Comparisons by bytes, as the index orders them: LIKE with a parameter could not use it.
 _BY_NAME: Final = text("""
-SELECT id AS person_id FROM person
+SELECT COALESCE(merged_into, id) AS person_id FROM person
 WHERE lower(name) ~>=~ lower(CAST(:first AS text))
   AND lower(name) ~<=~ (lower(CAST(:first AS text)) || CAST(:last AS text))
 ORDER BY lower(name) USING ~<~ LIMIT :limit
@@ -267,6 +267,7 @@ def _lead(row: RowMapping) -> dict[str, Any]:
         "in_state_since": row["in_state_since"],
         "overdue": row["overdue"],
         "recycled": row["recycled"],
+        "merged_into": row["merged_into"],
     }
 
 

@@ -47,17 +47,33 @@ def _nothing(_: Explanation) -> Iterable[str]:
 # -- identify ----------------------------------------------------------------------------------------------------------
 
 
-def _identified(decision: Mapping[str, Any], _: Explanation) -> str:
+def _identified(decision: Mapping[str, Any], told: Explanation) -> str:
     if decision["outcome"] == "created":
         return "A new lead began."
+    if decision["outcome"] in {"merged", "unmerged"}:
+        return _of_people(decision["outcome"], told)
     return "Another arrival was added to this lead."
 
 
+def _of_people(outcome: str, told: Explanation) -> str:
+    rests = f" It rests and goes on in lead {told['goes_on_in']}." if told.get("goes_on_in") else ""
+    if outcome == "merged":
+        return f"Person {told['merged']} goes on as {told['survivor']}.{rests}"
+    return f"Persons {told['merged']} and {told['survivor']} are two again.{rests}"
+
+
 def _recognised(explanation: Explanation) -> Iterator[str]:
+    if explanation.get("merge"):
+        yield f"Asked for by {explanation['asked_by']}."
+        return
     if explanation.get("receipt"):
         yield f"It came as receipt {explanation['receipt']}."
     keys = explanation.get("matched_on")
     yield f"The person is known by {_and(keys)}." if keys else "It gave nothing by which the person is known again."
+    for other in explanation.get("also_keys_of", ()):
+        yield f"It carried {_and(other['on'])} of person {other['person']} too: they may be one."
+    if explanation.get("name_differs"):
+        yield "The name in it is quite another."
 
 
 def _unusable(explanation: Explanation) -> Iterator[str]:

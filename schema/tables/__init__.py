@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from schema.tables.absence import absence
+from schema.tables.account import account, audit, canary
 from schema.tables.api_key import api_key
 from schema.tables.assignment import assignment
 from schema.tables.base import metadata
 from schema.tables.campaign import campaign_look, campaign_state, enrolment, enrolment_step
+from schema.tables.consent import consent
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
@@ -15,9 +17,10 @@ from schema.tables.importing import import_run
 from schema.tables.journey import journey, journey_activation, journey_active, journey_move
 from schema.tables.lead import lead
 from schema.tables.message import mailbox, message
-from schema.tables.person import company, person, person_key
+from schema.tables.person import company, person, person_key, person_merge, person_suggestion
 from schema.tables.pool import pool
 from schema.tables.prediction import prediction_active, prediction_model
+from schema.tables.purchase import purchase
 from schema.tables.receipt import receipt, submission
 from schema.tables.retrieval import retrieval
 from schema.tables.send import send, suppression
@@ -26,11 +29,15 @@ from schema.tables.transition import transition
 
 __all__ = [
     "absence",
+    "account",
     "api_key",
     "assignment",
+    "audit",
     "campaign_look",
     "campaign_state",
+    "canary",
     "company",
+    "consent",
     "consumer",
     "dead_letter",
     "decision",
@@ -49,9 +56,12 @@ __all__ = [
     "metadata",
     "person",
     "person_key",
+    "person_merge",
+    "person_suggestion",
     "pool",
     "prediction_active",
     "prediction_model",
+    "purchase",
     "receipt",
     "retrieval",
     "send",

@@ -33,6 +33,9 @@ from sqlalchemy.types import UserDefinedType
 
 from schema.tables.base import metadata
 
+ADRIFT = "open AND owner IS NULL AND due_since IS NULL AND wake_at IS NULL AND waiting_since IS NULL"
+"""Nobody's, and nothing will look at it: so no live lead is."""
+
 
 class Xid8(UserDefinedType[str]):
     """PostgreSQL's 64-bit transaction id: it never wraps around."""
@@ -97,7 +100,9 @@ lead = Table(
         server_default="false",
         comment="only ever loaded from files: no reminder, timer or campaign starts for it",
     ),
+    Column("merged_into", UUID(as_uuid=False), comment="parked: the lead in which it goes on since people were merged"),
     CheckConstraint("due_since IS NULL OR next_step IS NOT NULL", name="due_names_its_step"),
+    CheckConstraint("merged_into IS NULL OR (NOT open AND due_since IS NULL)", name="parked_rests"),
     CheckConstraint("score_total BETWEEN 0 AND 100", name="score_in_range"),
     CheckConstraint("predicted BETWEEN 0 AND 1", name="predicted_in_range"),
     CheckConstraint("waiting_since IS NULL OR (owner IS NULL AND pool IS NOT NULL)", name="waits_in_a_pool"),
@@ -114,6 +119,8 @@ lead = Table(
     Index("ix_lead_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
     Index("ix_lead_journey", "journey", "id", postgresql_where=text("open")),
     Index("ix_lead_overdue", "id", postgresql_where=text("overdue")),
+    # Leads that nobody has and nothing wakes. Its columns are in other indexes already, and hardly a row is in it.
+    Index("ix_lead_adrift", "id", postgresql_where=text(ADRIFT)),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -30,7 +30,6 @@ from services.api.keys import Keyring
 from services.api.mailing import Mailing
 from services.api.manage import create_management
 from services.api.opt_in import OptIn
-from services.api.pages import thanks
 from services.api.problems import Problem
 from services.fetch import Fetcher
 from services.receive import PATIENCE_S, Receiver
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Migrator, Mover, Outlook, Owners
+    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -57,6 +56,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    merger: Merger,
     outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
@@ -75,7 +75,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     sources = Sources(engine)
     keyring = Keyring(engine, settings.pepper())
     intake = Intake(receiver, sources, keyring, pepper=settings.pepper(), body_within_s=body_within_s)
-    confirming = OptIn(engine, receiver, settings.pepper())
+    confirming = OptIn(engine, receiver, sources, settings.pepper())
     mailing = Mailing(engine, receiver, settings.pepper(), body_within_s=body_within_s)
     pages = FormPages(sources, settings.pepper(), settings.base_url)
     events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
@@ -91,6 +91,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         migrate=migrate,
         owners=owners,
         enrol=enrol,
+        merger=merger,
         outlook=outlook,
         hint=hint,
         revision=revision,
@@ -118,7 +119,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
             _Own("/u/{token}", mailing.unsubscribe, methods=["GET", "POST"]),
             _Own("/l/{token}", mailing.link, methods=["GET"]),
             _Own("/o/{token}.gif", mailing.picture, methods=["GET"]),
-            _Own("/f/{source}/thanks", thanks, methods=["GET"]),
+            _Own("/f/{source}/thanks", pages.thanks, methods=["GET"]),
             _Own(HOOKS + "{source}", hooks.look, methods=["GET", "OPTIONS", "POST"]),
             Mount("/", management),
         ],

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from schema import payload
+from schema.canary import HEADER
 from schema.failpoints import ACTIVE as FAILPOINTS
 from schema.failpoints import reached as failpoint_reached
 from services.api.problems import Problem
@@ -36,7 +37,7 @@ _CLOSING: Final = {"Connection": "close"}
 _DISCARDED: Final = 1024 * 1024
 """Bytes over the limit that are still read before the connection is closed."""
 _LONGEST_KEY: Final = 255
-_KEPT_HEADERS: Final = ("user-agent", "origin", "referer", "accept-language")
+_KEPT_HEADERS: Final = ("user-agent", "origin", "referer", "accept-language", HEADER)
 _LONGEST_HEADER: Final = 500
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+\Z")

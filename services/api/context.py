@@ -78,6 +78,16 @@ class Owners(Protocol):
         """Take back an absence, or what somebody is away for now."""
 
 
+class Merger(Protocol):
+    """Makes one person of two and takes it back, as workers do; raises Permanent."""
+
+    def merge(self, survivor: str, merged: str, *, reason: str | None, actor: str) -> dict[str, Any]:
+        """Have one person go on as another."""
+
+    def unmerge(self, person: str, *, actor: str) -> dict[str, Any]:
+        """Take back that somebody goes on as another."""
+
+
 Hinter = Callable[[str, Sequence[str]], None]
 """Tells the workers of a step that these ids are due."""
 
@@ -103,6 +113,7 @@ class Context:
     migrate: Migrator
     owners: Owners
     enrol: Enroller
+    merger: Merger
     outlook: Outlook
     hint: Hinter | None
     revision: str | None

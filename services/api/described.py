@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
+from schema.incoming import CALLS
 from schema.payload import BATCH_LIMITS, LIMITS
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ _FORM: Final = {
         "400": _problem("The body cannot be read."),
         "403": _problem("The form may not be posted from this site."),
         "404": _problem("There is no form of this name."),
+        "409": _problem("A request with the same Idempotency-Key is being written."),
         "410": _problem("The form takes nothing any more."),
         "413": _problem("The body is too large."),
         "415": _problem("The media type is not one of those above."),
+        "422": _problem("There are too many fields, or a number that nobody can hold; or the key was used before."),
         "503": _problem("Too much is waiting, or the database is away: nothing is lost by sending it again."),
     },
 }
@@ -115,6 +118,74 @@ _LEADS: Final = {
         "503": _problem("Too much is waiting, or the database is away: send it again."),
     },
 }
+_NAMED: Final = {"type": "string", "minLength": 1}
+_EVENT: Final = _object(id=_NAMED, source=_NAMED, specversion=_NAMED, type=_NAMED) | {
+    "description": "A CloudEvent 1.0.",
+    "additionalProperties": True,
+}
+_CALL: Final = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("userId", "anonymousId", "event", "name", "messageId")},
+    "additionalProperties": True,
+}
+_TAKEN: Final = _object(receipts={"type": "array", "items": _UUID}) | {
+    "description": "With `duplicate` every one of them was here before."
+}
+
+
+def _events(name: str, summary: str, description: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Describe an operation that takes events."""
+    return {
+        "tags": ["intake"],
+        "operationId": name,
+        "summary": summary,
+        "description": f"{description} Scope `events:write`.",
+        "security": _SECURED,
+        "parameters": [{"name": "source", "in": "query", "schema": {"type": "string"}}, _TRACE_HEADER],
+        "requestBody": {"required": True, "content": {kind: {"schema": schema} for kind, schema in content.items()}},
+        "responses": {
+            "202": _json("Committed.", _TAKEN),
+            "400": _problem("It cannot be read; `errors` point to what is missing."),
+            "401": _problem("There is no valid key."),
+            "403": _problem("The key does not have the scope."),
+            "404": _problem("There is no source of kind `events` of this name."),
+            "410": _problem("The source takes nothing any more."),
+            "413": _problem("The body is too large."),
+            "415": _problem("The media type is not one of those above, or the body is compressed."),
+            "422": _problem("There is too much or nothing in it, or a number that nobody can hold."),
+            "503": _problem("Too much is waiting, or the database is away: send it again."),
+        },
+    }
+
+
+_POST_EVENTS: Final = _events(
+    "post_events",
+    "Take a CloudEvent, or a batch of them",
+    "Structured, batched, or binary (attributes in `ce-` headers). The same `source` and `id` again is answered with "
+    "the first receipt; with another content it waits in quarantine.",
+    {
+        "application/cloudevents+json": _EVENT,
+        "application/cloudevents-batch+json": {"type": "array", "items": _EVENT},
+        "application/json": _ANYTHING,
+    },
+)
+_SEGMENT: Final = {
+    f"/v1/{call}": {
+        "post": _events(
+            f"segment_{call}",
+            f"Take a call `{call}` in the Segment dialect",
+            "The key may also be the user name of Basic authentication. The same `messageId` again is the same call.",
+            {"application/json": _CALL},
+        )
+    }
+    for call in CALLS
+}
+_SEGMENT_BATCH: Final = _events(
+    "segment_batch",
+    "Take calls in the Segment dialect, each of which names its `type`",
+    "All of them or none.",
+    {"application/json": _object(batch={"type": "array", "items": _CALL | {"required": ["type"]}})},
+)
 _HOOK: Final = {
     "tags": ["intake"],
     "operationId": "hook",
@@ -161,7 +232,10 @@ _INTAKE: Final = {
     "/f/{source}": {"post": _FORM},
     "/f/{source}/thanks": {"get": _THANKS},
     "/hooks/{source}": {"get": _HANDSHAKE, "post": _HOOK},
+    "/v1/batch": {"post": _SEGMENT_BATCH},
+    "/v1/events": {"post": _POST_EVENTS},
     "/v1/leads": {"post": _LEADS},
+    **_SEGMENT,
 }
 
 
@@ -183,7 +257,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _add_problems(document: dict[str, Any]) -> None:
     """Say of every described route what its errors look like: problem details, whatever FastAPI would answer."""
-    for item in document["paths"].values():
+    for path, item in document["paths"].items():
         for operation in item.values():
             responses = operation["responses"]
             if "422" in responses:
@@ -193,8 +267,8 @@ def _add_problems(document: dict[str, Any]) -> None:
                 responses["403"] = _problem("The key does not have the scope.")
             if operation.get("parameters") and any(part["in"] == "path" for part in operation["parameters"]):
                 responses.setdefault("404", _problem("There is nothing of this id."))
-            if "409" in responses:
-                responses["409"] = _problem(responses["409"]["description"])
+            for status in [status for status in responses if status[0] in "45" and path != "/readyz"]:
+                responses[status] = _problem(responses[status]["description"])
             responses["default"] = _problem("Anything else.")
     schemas = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):

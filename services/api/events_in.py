@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from schema import payload
 from schema.incoming import CALL, CALLS, CLOUD_EVENT, CloudEvent, cloud_event
+from schema.payload.jsonbody import BOM, raw_items
 from services.api.arriving import BODY_WITHIN_S, answer, body_of, kept_headers, refused_as, store, trace_of
 from services.api.problems import Problem
 from services.receive import Arrival, KeyReused, Submission
@@ -77,7 +78,7 @@ class EventsIn:
         content_type = request.headers.get("content-type", "")
         attributes = [key for key in request.headers if key.startswith("ce-")][:_MOST_ATTRIBUTES]
         headers = kept_headers(request, attributes)
-        batch = content_type.startswith(_BATCH)
+        batch = content_type.lower().startswith(_BATCH)
         body = await body_of(request, (payload.BATCH_LIMITS if batch else _LIMITS).bytes, self._body_within_s)
         try:
             payload.refuse_encoding(request.headers.get("content-encoding"))
@@ -183,17 +184,17 @@ def _batch(body: bytes) -> list[tuple[str, bytes, dict[str, Any]]]:
     """Return each call of a batch: which one, its bytes, its fields."""
     _envelope(body)
     try:
-        items = msgspec.json.decode(body, type=_Batch).batch
+        items = raw_items(body.removeprefix(BOM), lambda text: msgspec.json.decode(text, type=_Batch).batch)
     except msgspec.DecodeError:
         raise payload.Refused(400, "array_expected", "A batch holds its calls in `batch`.", "/batch") from None
     if len(items) > _LIMITS.items:
         raise payload.refusal("too_many_items", "/batch")
     calls = []
     for at, item in enumerate(items):
-        found = _envelope(bytes(item))
+        found = _envelope(item)
         if found.get("type") not in CALLS:
             raise payload.Refused(400, "call_unknown", "`type` says which call it is.", f"/batch/{at}/type")
-        calls.append((str(found["type"]), bytes(item), found))
+        calls.append((str(found["type"]), item, found))
     if not calls:
         raise payload.refusal("array_empty", "/batch")
     return calls

@@ -46,7 +46,12 @@ async def schemas() -> Response:
     return answer({"items": [{"type": kind, "schema": f"/v1/schemas/{kind}"} for kind in kinds], "next": None})
 
 
-@router.get("/v1/schemas/{kind}", tags=["events"])
+@router.get(
+    "/v1/schemas/{kind}",
+    response_class=Response,
+    responses={200: {"content": {"application/schema+json": {"schema": {"type": "object"}}}}},
+    tags=["events"],
+)
 async def schema(kind: str) -> Response:
     """Show the JSON Schema of an event type, named in full or as `noun.verb`, or of the journey file as `journey`."""
     name = kind.removeprefix(events.PREFIX).removesuffix(events.VERSION)

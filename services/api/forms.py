@@ -137,9 +137,9 @@ class FormPages:
         name, source = self._find(request)
         token = form.make_token(self._pepper, name, _consent_version(source), clock.now())
         body = _document(source, name, _form(source, name, f"/f/{name}", token))
-        return Response(
-            body, media_type="text/html", headers=_NOT_STORED | {"Content-Security-Policy": _policy(source)}
-        )
+        # Without a referrer, browsers would not say either that it is this page that posts.
+        headers = _NOT_STORED | {"Content-Security-Policy": _policy(source), "Referrer-Policy": "same-origin"}
+        return Response(body, media_type="text/html", headers=headers)
 
     async def snippet(self, request: Request) -> Response:
         """Show a form as HTML to paste, as text: it is meant to be read and copied."""
@@ -165,6 +165,11 @@ class FormPages:
         response = answer(200, {"token": form.make_token(self._pepper, name, consent, clock.now())})
         response.headers.update(_NOT_STORED | {"Access-Control-Allow-Origin": "*"})
         return response
+
+    async def thanks(self, request: Request) -> Response:
+        """Thank whoever sent a form whose source names no page of its own."""
+        words = words_of(self._sources.find(request.path_params["source"]))
+        return as_page(words.language, words.thank_you, f"<p>{words.arrived}</p>")
 
     def has_page(self, name: str) -> bool:
         """Tell whether there is a form of this name with a page of its own."""
@@ -211,25 +216,26 @@ async def script(_: Request) -> Response:
 class ShownProblem(Problem):
     """A problem told as a page, to a person whose browser sent a form."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, words: Words) -> None:
         super().__init__(problem.status, problem.code, problem.detail, headers=problem.headers)
+        self._words = words
 
     def response(self) -> Response:
         """Return the page."""
         inner = (
-            f"<h1>This could not be sent</h1>\n<p>{escape(self.detail)}</p>\n"
-            '<p class="soft">Go back in your browser: what you typed is still there.</p>'
+            f'<p lang="en">{escape(self.detail)}</p>\n'  # what the API says, in its one language
+            f'<p class="soft">{self._words.go_back}</p>'
         )
-        response = as_page("en", "This could not be sent", inner, status=self.status)
+        response = as_page(self._words.language, self._words.not_sent, inner, status=self.status)
         response.headers.update(self.headers)
         return response
 
 
 def as_page(language: str, title: str, inner: str, *, status: int = 200, posts: bool = False) -> Response:
-    """Return a page of ours around `inner` (HTML); what `posts` may send a form to us."""
+    """Return a page of ours with `inner` (HTML) below its title; what `posts` may send a form to us."""
     policy = _POLICY.format("'self'" if posts else "'none'", "'none'")
     headers = _NOT_STORED | {"Content-Security-Policy": policy}
-    return Response(_page(language, title, inner), status, headers, "text/html")
+    return Response(_page(language, title, f"<h1>{escape(title)}</h1>\n{inner}"), status, headers, "text/html")
 
 
 _HIDDEN: Final = ' style="position:absolute;left:-10000px;width:1px;height:1px;overflow:hidden"'

@@ -43,7 +43,8 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", response_class=Response, dependencies=[may("ops:read")])
 async def metrics(request: Request) -> Response:
     """Show figures for Prometheus. Scope `ops:read`."""
-    return Response(meters.page(await read(request, meters.gauges)), media_type=CONTENT_TYPE_LATEST)
+    figures = await read(request, meters.gauges, context(request).sources.enabled)
+    return Response(meters.page(figures), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _database(request: Request) -> list[dict[str, object]]:

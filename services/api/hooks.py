@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from schema import payload
 from schema.mail.address import lead_of, mailbox_of
 from schema.mail.read import LEAD
-from schema.providers import HELD, KEPT_HEADERS, provider_of
+from schema.providers import KEPT_HEADERS, provider_of
 from schema.providers.adapter import LIMITS, MAIL_LIMITS, Delivery, Provider, Values, fields_of, media, text_at
 from schema.providers.signatures import challenge, proven, secrets_of, verify_token
 from schema.store import clock
@@ -214,8 +214,8 @@ def _read(delivery: Delivery, headers: Mapping[str, str]) -> tuple[Values | None
         if delivery.body.lstrip()[:1] == b"[":
             payload.refuse_encoding(headers.get("content-encoding"))
             read = payload.decode_array(delivery.body, kind, mode=payload.Mode.LENIENT, each=LIMITS)
-            bodies = payload.split(delivery.body, kind, each=LIMITS) or []
-            return None, [(body, fields.values) for body, fields in zip(bodies, read, strict=True)]
+            if bodies := payload.split(delivery.body, kind, each=LIMITS):
+                return None, [(body, fields.values) for body, fields in zip(bodies, read, strict=True)]
         return fields_of(raw, MAIL_LIMITS).values, []
     except payload.Refused:
         return None, []
@@ -247,8 +247,7 @@ def _without(body: bytes, names: Sequence[str]) -> bytes:
 
 
 def _submission(name: str, part: _Part, headers: dict[str, str], held: str, trace: str, source: Source) -> Submission:
-    kept = headers | {HELD: held} if held else headers
-    arrival = Arrival(name, "hook", part.content_type, part.body, kept, held)
+    arrival = Arrival(name, "hook", part.content_type, part.body, headers, held)
     key = "" if held else part.key  # or what somebody made up would stand in the place of what comes with that id
     submission = Submission([arrival], trace, key, source.dedupe.window, joins=True)
     if key:  # a delivery that is tried again counts its attempts: its key alone says that it is the same

@@ -27,6 +27,7 @@ from services.api.arriving import (
     store,
     trace_of,
 )
+from services.api.form_words import words_of
 from services.api.forms import ShownProblem
 from services.api.problems import Problem
 from services.receive import Arrival, Submission
@@ -79,7 +80,7 @@ class Intake:
         except Problem as problem:
             problem.headers |= cors
             if "text/html" in request.headers.get("accept", "") and source.fields:
-                raise ShownProblem(problem) from problem
+                raise ShownProblem(problem, words_of(source)) from problem
             raise
         response.headers.update(cors)
         return response
@@ -233,11 +234,16 @@ def _cors(request: Request, source: Source) -> dict[str, str]:
         return {}
     if not source.origins:
         return {"Vary": "Origin"}
-    if origin in source.origins or "*" in source.origins:
+    if origin in source.origins or "*" in source.origins or _is_here(origin, request):
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
     if request.method == "OPTIONS":
         return {"Vary": "Origin"}
     raise Problem(403, "origin_not_allowed", "This form may not be posted from this site.", headers={"Vary": "Origin"})
+
+
+def _is_here(origin: str, request: Request) -> bool:
+    """Whether it is the form's own page that posts. What ends TLS before us knows the scheme, we only the host."""
+    return origin.partition("://")[2] == request.headers.get("host")
 
 
 def _page(source: Source, name: str, values: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ working at once for any practical purpose.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -83,6 +84,26 @@ def create(
     }
     rows.insert(connection, tables.api_key, [row])
     return key_id, key
+
+
+def own(connection: Connection, pepper: bytes, purpose: str, scopes: Collection[str], now: datetime) -> str:
+    """
+    Return a key that the installation has for a purpose of its own, made from its secret: the same each time.
+
+    It is listed under that purpose, and revoking it holds.
+    """
+    made = [hmac.digest(pepper, f"{part} of {purpose}".encode(), hashlib.sha256) for part in ("id", "secret")]
+    key_id = made[0].hex()[:12]
+    key = f"tl_{key_id}_{base64.urlsafe_b64encode(made[1]).decode().rstrip('=')}"
+    row = {
+        "id": key_id,
+        "hash": rows.as_bytea(_hash(pepper, key)),
+        "scopes": sorted(scopes),
+        "label": purpose,
+        "created_at": now,
+    }
+    rows.insert(connection, tables.api_key, [row], "ON CONFLICT DO NOTHING")
+    return key
 
 
 class Keyring:

@@ -83,7 +83,7 @@ class Mailing:
         send = await self._named(request, "unsubscribe")
         if send is None:
             words = words_of(request.headers.get("accept-language", "")[:2])
-            return as_page("en", words.lost, f"<h1>{words.lost}</h1>\n<p>{words.lost_detail}</p>", status=404)
+            return as_page("en", words.lost, f"<p>{words.lost_detail}</p>", status=404)
         if request.method != "POST":
             return await self._page(send)
         body = await body_of(request, _LARGEST_BODY, self._within_s)
@@ -133,7 +133,6 @@ class Mailing:
             purposes = await connection.run_sync(_choices, self._book, self._pepper, send)
         about = words.about.format(address=f"<b>{escape(_masked(send['email']))}</b>") if send["email"] else ""
         parts = [
-            f"<h1>{escape(words.question)}</h1>",
             f"<p>{about}</p>" if about else "",
             f'<form method="post"><button name="all" value="1" type="submit">{escape(words.do_it)}</button></form>',
         ]
@@ -248,7 +247,7 @@ def _chooser(purposes: dict[str, bool], words: Words) -> str:
 
 def _said(send: Any, title: str, detail: str, words: Words) -> Response:  # noqa: ANN401 - a row
     back = f'<p class="soft after"><a href="">{escape(words.back)}</a></p>'
-    inner = f"<h1>{escape(title)}</h1>\n<p>{escape(detail)}</p>\n{back}"
+    inner = f"<p>{escape(detail)}</p>\n{back}"
     return as_page(language_of(send["language"]), title, inner)
 
 

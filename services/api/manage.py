@@ -29,7 +29,9 @@ from services.api import (
 from services.api.context import Context
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
+from services.api.merging import router as merging_router
 from services.api.owners import router as owners_router
+from services.api.people import router as people_router
 from services.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Migrator, Mover, Outlook, Owners
+    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
     from services.api.keys import Keyring
     from services.receive import Receiver
     from services.sources import Sources
@@ -66,6 +68,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    merger: Merger,
     outlook: Outlook,
     hint: Hinter | None = None,
     revision: str | None = None,
@@ -74,9 +77,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     Return the API that stands behind the intake routes.
 
     `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
-    `Permanent` or `Transient`. `migrate`, `owners` and `enrol` are theirs too, and `outlook` reads scores by their
-    rules. `hint` hears of work that became due again. `revision` is the migration this code needs: a database behind
-    it is not ready; None asks for none.
+    `Permanent` or `Transient`. `migrate`, `owners`, `enrol` and `merger` are theirs too, and `outlook` reads scores by
+    their rules. `hint` hears of work that became due again. `revision` is the migration this code needs: a database
+    behind it is not ready; None asks for none.
     """
     app = FastAPI(
         title="Throughline",
@@ -93,11 +96,13 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         routes=list(pages.ROUTES),
     )
     app.state.context = Context(
-        settings, engine, keyring, sources, receiver, move, migrate, owners, enrol, outlook, hint, revision
+        settings, engine, keyring, sources, receiver, move, migrate, owners, enrol, merger, outlook, hint, revision
     )
     for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns):
         app.include_router(part.router)
     app.include_router(owners_router)
+    app.include_router(people_router)
+    app.include_router(merging_router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Calm)
     app.add_middleware(CommonHeaders)

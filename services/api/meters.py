@@ -7,15 +7,16 @@ asked. Labels are names of ours, never personal data.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from schema.store import clock, feed, ops, sends
+from schema.store import account, canaries, clock, feed, mailboxes, ops, sends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from prometheus_client import Metric
     from sqlalchemy import Connection
@@ -38,8 +39,8 @@ REFUSED: Final = Counter(
 )
 
 
-def gauges(connection: Connection) -> list[Metric]:
-    """Read every figure that is the database's."""
+def gauges(connection: Connection, sources: Collection[str]) -> list[Metric]:
+    """Read every figure that is the database's; `sources` are those there are now."""
     queues = ops.queues(connection)
     return [
         _by_queue("throughline_due", "Rows that are due and wait for a worker.", queues, "waiting"),
@@ -48,6 +49,9 @@ def gauges(connection: Connection) -> list[Metric]:
         _by_queue("throughline_dead_letters", "Open dead letters.", queues, "dead"),
         *_outbox(connection),
         *_sends(connection),
+        *_account(connection),
+        *_canaries(connection, sources),
+        *_mailboxes(connection),
     ]
 
 
@@ -84,6 +88,57 @@ def _by_queue(name: str, words: str, queues: list[dict[str, Any]], figure: str) 
     for queue in queues:
         family.add_metric([queue["name"]], queue[figure])
     return family
+
+
+def _account(connection: Connection) -> Iterator[Metric]:
+    """Yield what the latest look at the account found; nothing before the first one."""
+    found = account.latest(connection)
+    if found is None:
+        return
+    now = clock.now()
+    age = (now - found["at"]).total_seconds()
+    yield GaugeMetricFamily("throughline_unaccounted", "Receipts and leads that are lost.", found["unaccounted"])
+    yield GaugeMetricFamily("throughline_account_age_seconds", "Since the account was last looked at.", age)
+    kinds = GaugeMetricFamily("throughline_unaccounted_by_kind", "The same, by kind.", labels=["kind"])
+    for kind, told in found["found"].items():
+        kinds.add_metric([kind], told["count"])
+    yield kinds
+    silent = GaugeMetricFamily(
+        "throughline_source_silent_seconds",
+        "How long a source says nothing that should; none stands here while all is well.",
+        labels=["source"],
+    )
+    for source, since in found["silent"].items():
+        silent.add_metric([source], (now - datetime.fromisoformat(since)).total_seconds())
+    yield silent
+
+
+def _canaries(connection: Connection, sources: Collection[str]) -> Iterator[Metric]:
+    """Yield how the ways in are; nothing where none was tried."""
+    standing = canaries.standing(connection, sources, clock.now())
+    age = "Since the last canary was sent that came through."
+    for name, words, figure in (
+        ("throughline_canary_age_seconds", age, "age_s"),
+        ("throughline_canary_late", "1: the last canary did not come through in time.", "late"),
+    ):
+        family = GaugeMetricFamily(name, words, labels=["source", "path"])
+        for way in standing:
+            family.add_metric([way["source"], way["path"]], float(way[figure]))
+        yield family
+
+
+def _mailboxes(connection: Connection) -> Iterator[Metric]:
+    """Yield how the mailboxes are that are fetched, by their source; nothing where there are none."""
+    found = mailboxes.mailboxes(connection)
+    for name, words, figure in (
+        ("throughline_mailbox_alarms", "Mailboxes that cannot be read until somebody looks at them.", "alarm"),
+        ("throughline_mailbox_skipped", "Mails that could not be kept and are still in their mailbox.", "skipped"),
+    ):
+        family = GaugeMetricFamily(name, words, labels=["source"])
+        for source in sorted({box["source"] for box in found}):
+            family.add_metric([source], sum(int(box[figure]) for box in found if box["source"] == source))
+        if found:
+            yield family
 
 
 def _outbox(connection: Connection) -> Iterator[Metric]:

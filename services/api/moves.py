@@ -35,7 +35,7 @@ class Wanted(BaseModel):
         409: {
             "model": ProblemDocument,
             "description": "`illegal_transition`: `possible` names what is; `guard_not_met`: `guard` is the journey's "
-            "condition, `missing` what is not known of the lead; `other_lead_open`.",
+            "condition, `missing` what is not known of the lead; `other_lead_open`; `lead_merged`.",
         },
     },
     tags=["leads"],
@@ -58,6 +58,7 @@ async def move(request: Request, lead_id: str, wanted: Wanted, key: Key = may("l
 
 _PLAIN_PROBLEMS: Final = {
     "lead_unknown": (404, "lead_not_found", "There is no such lead."),
+    "lead_merged": (409, "lead_merged", "The lead goes on in another since two people were merged: its `merged_into`."),
     "other_lead_open": (409, "other_lead_open", "The person has another open lead on this journey; move that one."),
 }
 

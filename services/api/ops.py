@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from schema.errors import Permanent
+from schema.store import account as stored
 from schema.store import clock, ops
 from services.api import shapes
 from services.api.context import PLAIN, Cursor, answer, checked_cursor, context, found, listed, may, read, write
 from services.api.keys import Key
+from services.api.problems import Problem
 
 router = APIRouter(tags=["operations"])
 
-_LONGEST_WINDOW_H = 10 * 366 * 24
+_LONGEST_WINDOW_H = stored.LONGEST // timedelta(hours=1)
 
 
 class Discarded(BaseModel):
@@ -82,10 +85,25 @@ async def discard(request: Request, letter_id: str, why: Discarded, key: Key = m
 @router.get("/v1/ops/account", response_model=shapes.Account, dependencies=[may("ops:read")])
 async def account(
     request: Request,
-    hours: Annotated[int, Query(ge=1, le=_LONGEST_WINDOW_H, description="How far back it looks.")] = 24,
+    *,
+    since: Annotated[datetime | None, Query(alias="from", description="From then on; 48 hours ago.")] = None,
+    until: Annotated[datetime | None, Query(alias="to", description="Up to then; now.")] = None,
+    hours: Annotated[int | None, Query(ge=1, le=_LONGEST_WINDOW_H, description="Instead of `from`.")] = None,
+    verify: Annotated[bool, Query(description="Count closed hours again.")] = False,
 ) -> Response:
-    """Account for what arrived lately: every receipt has an outcome or somebody who owes it one. Scope `ops:read`."""
-    return answer(await read(request, ops.account, clock.now(), timedelta(hours=hours)))
+    """Account for what arrived: every receipt has an outcome, every live lead somebody. Scope `ops:read`."""
+    now = clock.now()
+    first = now - timedelta(hours=hours) if hours else in_utc(since)
+    try:
+        first, last = stored.limits(now, first, in_utc(until))
+    except Permanent as error:
+        raise Problem(422, error.code, str(error), pointer="/query/from") from error
+    return answer(await read(request, stored.account, now, since=first, until=last, verify=verify))
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Read a moment without a zone as UTC."""
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def _known(resolved: ops.Resolved | None) -> ops.Resolved:

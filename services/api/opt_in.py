@@ -18,6 +18,7 @@ from schema import form, opt_in
 from schema.opt_in import Confirmation
 from schema.store import clock
 from services.api.arriving import kept_headers, store, trace_of
+from services.api.form_words import words_of
 from services.api.forms import as_page
 from services.receive import Arrival, Submission
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from services.receive import Receiver
+    from services.sources import Sources
 
 _PENDING: Final = text("""
 SELECT source, lead_id, data -> 'consent_pending' AS purposes, data -> 'consent_evidence' AS evidence
@@ -37,8 +39,9 @@ FROM touchpoint WHERE id = CAST(:id AS uuid) AND data ? 'consent_pending'
 class OptIn:
     """The page of confirmation, over one receiver."""
 
-    def __init__(self, engine: AsyncEngine, receiver: Receiver, pepper: bytes) -> None:
+    def __init__(self, engine: AsyncEngine, receiver: Receiver, sources: Sources, pepper: bytes) -> None:
         self._engine = engine
+        self._sources = sources
         self._receiver = receiver
         self._pepper = pepper
 
@@ -46,23 +49,20 @@ class OptIn:
         """Ask, or take the answer."""
         receipt = opt_in.check_token(self._pepper, request.path_params["token"], clock.now())
         pending = await self._pending(receipt) if receipt else None
+        words = words_of(self._sources.find(pending["source"]) if pending else None)
         if receipt is None or pending is None:
-            inner = (
-                "<h1>This link does not work</h1>\n<p>It may be too old, or a part of it was lost on the way. "
-                "If you have just sent the form, try again in a minute.</p>"
-            )
-            return as_page("en", "This link does not work", inner, status=404)
+            return as_page(words.language, words.dead_link, f"<p>{words.dead_link_why}</p>", status=404)
         if request.method == "POST":
             await self._confirm(request, receipt, pending)
-            return as_page("en", "Confirmed", "<h1>Thank you</h1>\n<p>That is confirmed.</p>")
+            return as_page(words.language, words.thank_you, f"<p>{words.confirmed}</p>")
         said: dict[str, Any] = pending["evidence"] or {}
         asked = f'<blockquote class="soft">{escape(said["text"])}</blockquote>\n' if "text" in said else ""
         inner = (
-            f"<h1>Please confirm</h1>\n<p>You, or somebody with your address, asked for this:</p>\n{asked}"
-            '<form method="post"><button type="submit">Yes, I confirm</button></form>\n'
-            '<p class="soft after">If that was not you, close this page: nothing happens.</p>'
+            f"<p>{words.asked_for}</p>\n{asked}"
+            f'<form method="post"><button type="submit">{words.yes}</button></form>\n'
+            f'<p class="soft after">{words.not_you}</p>'
         )
-        return as_page("en", "Please confirm", inner, posts=True)
+        return as_page(words.language, words.please_confirm, inner, posts=True)
 
     async def _pending(self, receipt_id: str) -> RowMapping | None:
         async with self._engine.connect() as connection:

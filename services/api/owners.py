@@ -66,7 +66,8 @@ class Leaving(BaseModel):
 _CONFLICTS: Final[dict[int | str, dict[str, Any]]] = {
     409: {
         "model": shapes.ProblemDocument,
-        "description": "`lead_unowned`; `lead_closed`; `not_the_owner`: `owner` is who has it now.",
+        "description": "`lead_unowned`; `lead_closed`; `not_the_owner`: `owner` is who has it now; `lead_merged`: "
+        "it goes on in the lead `into`.",
     },
 }
 _LEAD: Final[dict[str, Any]] = {"response_model": shapes.Owned, "tags": ["leads"]}
@@ -202,5 +203,5 @@ def _problem(error: ThroughlineError) -> Problem:
         return Problem(503, error.code, "The lead could not be changed at the moment.", retry_after_s=1)
     if error.code == "lead_unknown":
         return Problem(404, "lead_not_found", "There is no such lead.")
-    facts = {name: error.facts[name] for name in ("owner", "known") if name in error.facts}
+    facts = {name: error.facts[name] for name in ("owner", "known", "into") if name in error.facts}
     return Problem(_STATUS.get(error.code, 409), error.code, str(error), **facts)  # type: ignore[arg-type]  # no argument of its own is among them

@@ -1,13 +1,11 @@
 """
-Pages for people: the word of thanks after a form, and the API's reference.
+The API's reference as a page.
 
-Nothing on them comes from another host or from the request, and a strict Content-Security-Policy says so.
+Nothing on it comes from another host or from the request, and a strict Content-Security-Policy says so.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -19,35 +17,6 @@ from services.api.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-_STYLE: Final = (
-    "body{font:1.125rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-content:center;"
-    "box-sizing:border-box;"
-    "padding:1.5rem;color:#1b1b1f;background:#fff}h1{font-size:2rem;line-height:1.2;margin:0 0 .5rem}"
-    "p{margin:0;max-width:34rem}"
-    "@media(prefers-color-scheme:dark){body{color:#f2f2f4;background:#17171a}}"
-)
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_THANKS: Final = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Thank you</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Thank you</h1>
-<p>Your message has arrived. We will get back to you.</p>
-</main>
-</body>
-</html>
-"""
-_THANKS_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 _REFERENCE: Final = """<!doctype html>
 <html lang="en">
@@ -79,11 +48,6 @@ _REFERENCE_POLICY: Final = (
 )
 _ASSETS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 _A_DAY: Final = {"Cache-Control": "public, max-age=86400"}
-
-
-async def thanks(_: Request) -> Response:
-    """Thank whoever sent a form whose source names no page of its own."""
-    return _html(_THANKS, _THANKS_POLICY)
 
 
 async def _reference(_: Request) -> Response:

@@ -96,6 +96,7 @@ class Lead(Shape):
     in_state_since: datetime
     overdue: bool
     recycled: int
+    merged_into: str | None = Field(None, description="The lead in which it goes on, since two people were merged.")
     time_in_state: dict[str, TimeInState] | None = Field(None, description="By state; only where one lead is read.")
 
 
@@ -390,27 +391,69 @@ class LetGoMany(Shape):
     next: str | None
 
 
-class SourceAccount(Shape):
-    """Receipts of one source by what became of them; `received` is their sum."""
+class Counts(Shape):
+    """Receipts by what became of them; `received` is the sum of the others but `canary`, which stands apart."""
 
-    source: str
     received: int
-    pending: int
+    in_flight: int
     processed: int
     merged: int
     quarantined: int
     spam: int
     rejected: int
+    dead: int
+    unaccounted: int
+    canary: int
+
+
+class HourAccount(Counts):
+    """What came within one hour."""
+
+    hour: datetime
+
+
+class SourceAccount(Counts):
+    """What came from one source. `pending` is in flight or dead. It is silent after three of its usual gaps."""
+
+    source: str
+    pending: int
+    last_at: datetime | None
+    usual_gap_s: int | None
+    silent: bool
+    silent_since: datetime | None
+    hours: list[HourAccount]
+
+
+class Unaccounted(Shape):
+    """What is unaccounted for, of one kind, with the ids of the first."""
+
+    kind: str
+    count: int
+    ids: list[str]
+
+
+class Canary(Shape):
+    """One way into a source: how long ago the last canary was sent that came through, and whether one is late."""
+
+    source: str
+    path: str
+    sent_at: datetime
+    age_s: float
+    late: bool
+    error: str | None
 
 
 class Account(Shape):
-    """The conservation account of a recent window."""
+    """The conservation account of a range of time, and of every live lead."""
 
     unaccounted: int
-    unaccounted_receipts: int
-    unaccounted_leads: int
+    found: list[Unaccounted]
     since: datetime
+    until: datetime
+    late_timers: int
+    audited_at: datetime | None
     sources: list[SourceAccount]
+    canaries: list[Canary]
 
 
 class Check(Shape):

@@ -25,7 +25,7 @@ import structlog
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from schema import payload
-from schema.incoming import cloud_event
+from schema.incoming import CloudEvent, event_or_fields
 from schema.store.engine import make_async_engine
 from services.receive import Arrival, KeyReused, Overloaded, Receiver, Submission, Unavailable
 from services.sources import Sources
@@ -71,13 +71,11 @@ def arrival_of(name: str, properties: BasicProperties, body: bytes) -> tuple[Arr
     headers = _attributes(properties.headers or {})
     content_type = properties.content_type or "application/json"
     try:
-        if headers or content_type.startswith("application/cloudevents"):
-            event = cloud_event(body, content_type, headers)
-            return Arrival(name, "event", content_type, body, headers), f"{event.source} {event.id}"
-        payload.decode(body, content_type, mode=payload.Mode.LENIENT)
+        found = event_or_fields(body, content_type, headers)
     except payload.Refused as refused:
         return Arrival(name, "event", content_type[:_LONGEST_HEADER], body, headers, refused.code), ""
-    return Arrival(name, "event", content_type, body, headers), properties.message_id or ""
+    key = f"{found.source} {found.id}" if isinstance(found, CloudEvent) else properties.message_id or ""
+    return Arrival(name, "event", content_type, body, headers), key
 
 
 def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Commands for operators: what waits where, what failed, and whether everything is accounted for."""
+"""Commands for operators: what waits where, what failed, and repair."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schema.errors import Permanent
+from services.cli import account, mail
 from services.cli.place import DataDir, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, print_json, print_table, read_duration
+from services.cli.terminal import AsJson, DryRun, print_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ Fingerprint = Annotated[str | None, typer.Option(help="All of this kind of failu
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     group = typer.Typer(no_args_is_help=True, help="What waits, what failed, and repair.")
-    for command in (queues, dead_letters, retry, discard, account):
+    for command in (queues, dead_letters, retry, discard, account.account, mail.mailboxes):
         group.command()(command)
     app.add_typer(group, name="ops", rich_help_panel="Operate")
 
@@ -112,30 +113,6 @@ def discard(
     now = clock.now()
     _resolve("discard", lambda connection, letter: ops.discard(connection, letter, reason, "cli", now), letters,
              fingerprint, data_dir, dry_run=dry_run)  # fmt: skip
-
-
-def account(
-    window: Annotated[str, typer.Option(help="How far back, as in 24h or 30d.")] = "24h",
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """
-    Account for everything that arrived; exit status 1 if anything is unaccounted for.
-
-    Example: throughline ops account --window 30d
-    """
-    from schema.store import clock, ops
-
-    with transaction(read_settings(data_dir)) as connection:
-        found = ops.account(connection, clock.now(), read_duration(window))
-    if as_json:
-        print_json(found)
-    else:
-        columns = ["source", "received", "processed", "merged", "quarantined", "spam", "rejected", "pending"]
-        print_table(columns, [[s[name] for name in columns] for s in found["sources"]], empty="Nothing arrived.")
-        print(f"unaccounted\t{found['unaccounted']}")
-    if found["unaccounted"]:
-        raise typer.Exit(1)
 
 
 def _resolve(

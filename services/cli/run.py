@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from schema.settings import Settings
 
+_WATCH_STOPS_S: Final = 3.0
 Name = Annotated[str, typer.Option("--name", hidden=True)]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -137,7 +138,7 @@ def relay(data_dir: DataDir = None, name: Name = "relay") -> None:
 
 def ticker(data_dir: DataDir = None, name: Name = "ticker") -> None:
     """
-    Run the ticker, which has work looked for whose worker or message was lost.
+    Run the ticker, which has work looked for whose worker or message was lost, and keeps the account of what arrives.
 
     Several may run; one ticks. Example: throughline ticker
     """
@@ -145,10 +146,16 @@ def ticker(data_dir: DataDir = None, name: Name = "ticker") -> None:
     from schema.store.engine import make_engine
     from services.cli.sending import sending
     from services.ticker import run_ticker
+    from services.watch import run_watch
 
     with database(settings) as url, sending(settings, url) as hints, stopping() as stop:
         engine = make_engine(url, name="ticker", pool_size=1)
+        watching = make_engine(url, name="watch", pool_size=2)
+        watch = threading.Thread(target=run_watch, args=(watching, settings, stop), name="watch", daemon=True)
+        watch.start()
         run_ticker(engine, settings, hints.send, stop=stop)
+        watch.join(_WATCH_STOPS_S)
+        watching.dispose()
         engine.dispose()
 
 

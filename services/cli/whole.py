@@ -9,6 +9,7 @@ from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
 from workers.looks import enrol_leads
+from workers.merge import Merger
 from workers.migration import migrate_leads
 from workers.moves import move_lead
 from workers.outlook import outlook as read_outlook
@@ -52,6 +53,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, hints.send),
         enrol=partial(enrol_leads, engine, hint=hints.send),
+        merger=Merger(engine, hints.send),
         outlook=outlook,
         hint=hints.send,
         revision=newest(),

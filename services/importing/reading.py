@@ -10,12 +10,11 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-import zipfile
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import ParseError
 
 import msgspec
 
@@ -33,6 +32,8 @@ LONGEST_CELL: Final = 131_072
 """Characters; what is longer is no cell of a table of leads."""
 _MOST_LINES: Final = 1000
 """Lines in one row: with more, a quote was opened that nobody closed."""
+_LAST_ROW: Final = 1_048_576
+"""Rows of a sheet, in every program that writes workbooks."""
 _LARGEST_ROW: Final = 16 * 1024 * 1024
 _UNDECODABLE: Final = re.compile("[\ud800-\udfff]")
 _ERRORS: Final = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"})
@@ -94,7 +95,7 @@ class Rows:
         """
         Count a text's rows, so that what ends the file is known before anything is stored.
 
-        None for a workbook, which is slow to read and cannot end so; that it has a row is known all the same.
+        None for a workbook, which is slow to read: that it has a row is known all the same, not what is damaged below.
         """
         if self.shape.kind != "workbook":
             return sum(1 for _ in self)
@@ -161,7 +162,7 @@ class Rows:
                 continue
             try:
                 values = msgspec.json.decode(body)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 values = {}  # whoever reads the receipt says what is wrong with it
             yield Row(number, values if isinstance(values, dict) else {}, body)
 
@@ -227,24 +228,18 @@ class Rows:
 
     def _workbook_cells(self) -> Iterator[tuple[int, list[Any]]]:
         import openpyxl  # noqa: PLC0415 - only workbooks pay for it
-        from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
 
-        broken = (InvalidFileException, zipfile.BadZipFile, ParseError, KeyError, ValueError, TypeError, OSError)
-        with warnings.catch_warnings(), self._path.open("rb") as file:  # by its name it would be believed
+        # By its name a file would be believed.
+        with warnings.catch_warnings(), self._path.open("rb") as file, _damage_told():
             warnings.simplefilter("ignore")  # about styles and validations, which nobody reads here
-            try:
-                book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
-            except broken as error:
-                raise Permanent("file_unreadable", "The workbook is damaged: open it and save it again.") from error
-            try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            with closing(book):
                 sheet = _sheet(book, self._sheet)
                 sheet.reset_dimensions()  # what a file says of its own size is often wrong
                 for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+                    if number > _LAST_ROW:  # the rows up to a number that somebody made up are counted one by one
+                        raise _damaged()
                     yield number, _trimmed(cells)
-            except broken as error:
-                raise Permanent("file_unreadable", "The workbook is damaged: open it and save it again.") from error
-            finally:
-                book.close()
 
 
 class _Guarded:
@@ -271,6 +266,21 @@ class _Guarded:
         self.number += 1
         taken.append(line)
         return line
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Whatever the library makes of a damaged workbook: it trusts what it reads, and fails in many ways."""
+    try:
+        yield
+    except (Permanent, MemoryError):
+        raise
+    except Exception as error:
+        raise _damaged() from error
+
+
+def _damaged() -> Permanent:
+    return Permanent("file_unreadable", "The workbook is damaged: open it and save it again.")
 
 
 def _unterminated(line: int) -> Permanent:

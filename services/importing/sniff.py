@@ -104,7 +104,7 @@ def _check_workbook(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             unpacked = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise Permanent("file_unreadable", "This is a zip archive, or a workbook, that is damaged.") from error
     if "xl/workbook.xml" not in names:
         raise Permanent("file_unreadable", "This is a zip archive and not a workbook: unpack it first.")

@@ -1,21 +1,14 @@
 """
-Mail that is handed over by SMTP or LMTP: from the wire into receipts.
+The wire of SMTP and LMTP: one connection after the other, and where they come in.
 
-    takes      mail for the addresses of the sources of kind `email`, plus-addresses included; others are unknown (550)
-    answers    250 when the receipt is committed, 451 when it cannot be: the sender keeps it and comes again
-    limits     before anything is read: connections, time, size, recipients, memory, mails of one sender in a minute
-    keeps      the bytes as they came, and who sent them to whom; a mail to two sources is two receipts
-
-A message ends at CR LF . CR LF and nowhere else; whatever else looks like an end is part of it. The same mail again is
-the same receipt. Nothing is relayed and nothing is ever answered by mail.
+A message ends at CR LF . CR LF and nowhere else; whatever else looks like an end is part of it. What is let in, and
+what is answered, is the door's (`services/mail/door.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import secrets
 import socket
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
@@ -25,150 +18,38 @@ import structlog
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
 
-from schema import payload
 from schema.errors import Permanent
-from schema.mail.address import lead_of, mailbox_of
-from schema.mail.read import ENVELOPE_FROM, ENVELOPE_TO, LEAD
-from services.mail.rate import Buckets
-from services.receive import Arrival, Submission
+from services.mail.door import Door, now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from aiosmtpd.smtp import Envelope
 
-    from aiosmtpd.smtp import Envelope, Session
+    from services.mail.secure import Certificate
 
-    from services.receive import Receiver
-    from services.sources import Sources
-
-LARGEST: Final = 20 * 1024 * 1024
-CONTENT_TYPE: Final = "message/rfc822"
-_MOST_CONNECTIONS: Final = 500
-_MOST_RECIPIENTS: Final = 100
-_HELD_BYTES: Final = 256 * 1024 * 1024
-"""Of all messages that are being handed over at one time."""
-_COMMAND_S: Final = 60.0
-_MESSAGE_S: Final = 180.0
+_MOST_TURNED_DOWN: Final = 20
+"""Recipients in a row that take no mail: whoever names more is guessing addresses."""
+_MOST_COMMANDS: Final = {
+    "*": 100_000,
+    "AUTH": 3,
+    "EHLO": 20,
+    "HELO": 20,
+    "HELP": 20,
+    "LHLO": 20,
+    "NOOP": 100,
+    "STARTTLS": 2,
+    "VRFY": 20,
+}
+"""In one connection, which is ended then; nobody keeps one for nothing."""
+_LONGEST_COMMAND: Final = 1000
+_MESSAGE_WAITS: Final = 10
+"""A message may take so many times what a command may."""
 _BACKLOG: Final = 512
-_LONGEST_ADDRESS: Final = 500
 _CHUNK_ENDS: Final = b".\r\n"
 _END: Final = b"\r\n.\r\n"
-_NOBODY: Final = "<>"
-_LATER: Final = "451 4.3.0 It cannot be stored at the moment; please try again later"
-_BUSY: Final = "451 4.7.1 Too many messages; please try again later"
-
 log = structlog.get_logger()
 
 
-def submission_of(source: str, body: bytes, headers: dict[str, str]) -> Submission:
-    """A mail as a submission: the same bytes for the same source are the same mail, however often they are sent."""
-    arrival = Arrival(source, "email", CONTENT_TYPE, body, headers)
-    key = f"mail {hashlib.sha256(body).hexdigest()}"
-    return Submission([arrival], secrets.token_hex(16), key, joins=True)
-
-
-class Door:
-    """
-    Decides what is let in, and has it stored: the hooks that aiosmtpd calls.
-
-    `pepper` checks the plus-addresses of leads; `per_minute` limits each sender.
-    """
-
-    def __init__(self, receiver: Receiver, sources: Sources, pepper: bytes, *, per_minute: int, lmtp: bool) -> None:
-        self._receiver = receiver
-        self._sources = sources
-        self._pepper = pepper
-        self._senders = Buckets(per_minute)
-        self._recipients = Buckets(per_minute * 10)
-        self._lmtp = lmtp
-        self.connections = 0
-        self.held_bytes = 0
-
-    async def handle_MAIL(  # noqa: N802 - the hook's own name
-        self, _: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if not self._senders.take(_mailbox(address) if address != _NOBODY else f"<> {_peer(session)}", _now()):
-            return _BUSY
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 2.1.0 OK"
-
-    async def handle_RCPT(  # noqa: N802
-        self, _: SMTP, __: Session | None, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if len(envelope.rcpt_tos) >= _MOST_RECIPIENTS:
-            return "452 4.5.3 Too many recipients"
-        if not self._sources.known:
-            return _LATER
-        name = self._source_of(address)
-        if name is None:
-            return "550 5.1.1 There is no such mailbox here"
-        source = self._sources.find(name)
-        if source is None or not source.enabled:
-            return "450 4.2.1 This mailbox takes no mail at the moment"
-        if not self._recipients.take(name, _now()):
-            return _BUSY
-        envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 2.1.5 OK"
-
-    async def handle_DATA(self, _: SMTP, __: Session | None, envelope: Envelope) -> str:  # noqa: N802
-        body = bytes(envelope.original_content or b"")
-        sender = "" if envelope.mail_from in {None, _NOBODY} else str(envelope.mail_from)
-        recipients: dict[str, list[str]] = defaultdict(list)
-        for address in envelope.rcpt_tos:
-            recipients[self._source_of(address) or ""].append(address)
-        stored = await asyncio.gather(*(self._store(name, body, sender, to) for name, to in recipients.items()))
-        fates = dict(zip(recipients, stored, strict=True))
-        if self._lmtp:
-            return "\r\n".join(_answer(fates[self._source_of(to) or ""]) for to in envelope.rcpt_tos)
-        return _answer(all(stored))
-
-    async def handle_exception(self, error: Exception) -> str:
-        log.error("mail.failed", exc_info=error)
-        return _LATER
-
-    async def _store(self, source: str, body: bytes, sender: str, recipients: Sequence[str]) -> bool:
-        headers = {
-            ENVELOPE_FROM: payload.without_controls(sender)[:_LONGEST_ADDRESS],
-            ENVELOPE_TO: payload.without_controls(", ".join(recipients))[: _LONGEST_ADDRESS * 4],
-        }
-        if lead := next(filter(None, (lead_of(self._pepper, mailbox_of(to)[1]) for to in recipients)), None):
-            headers[LEAD] = lead
-        if not source:
-            return False  # switched off since it was named
-        try:
-            await self._receiver.receive(submission_of(source, body, headers))
-        except Exception as error:
-            log.warning("mail.not_stored", source=source, exc_info=error)
-            return False
-        return True
-
-    def _source_of(self, address: str) -> str | None:
-        wanted = _mailbox(address)
-        for name, source in self._sources.of_kind("email"):
-            if source.address and mailbox_of(source.address)[0] == wanted:
-                return name
-        return None
-
-
-def _answer(stored: bool) -> str:  # noqa: FBT001 - a fate
-    return "250 2.0.0 OK" if stored else _LATER
-
-
-def _mailbox(address: str) -> str:
-    return mailbox_of(address.encode("utf-8", "replace").decode())[0]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _peer(session: Session) -> str:
-    peer: Any = session.peer
-    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
-
-
-class _Strict(SMTP):
+class Strict(SMTP):
     """
     A connection that reads messages itself.
 
@@ -177,13 +58,21 @@ class _Strict(SMTP):
     """
 
     event_handler: Door
-    _refused = False
-    _held = 0
+
+    def __init__(self, door: Door, **settings: Any) -> None:  # noqa: ANN401 - of several types
+        self.command_size_limits = defaultdict(lambda: _LONGEST_COMMAND)  # aiosmtpd shares one among all connections
+        super().__init__(door, **settings)
+        self._turned_down = 0
+        self._peer: object = None
+        self._entered = False
+        self._refused = False
+        self._held = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self.transport is None:
-            self.event_handler.connections += 1
-            if self.event_handler.connections > _MOST_CONNECTIONS and isinstance(transport, asyncio.WriteTransport):
+        if self.transport is None:  # not again when it is secured
+            self._peer = transport.get_extra_info("peername")
+            self._entered = True
+            if not self.event_handler.enter(self._peer) and isinstance(transport, asyncio.WriteTransport):
                 self._refused = True
                 transport.write(b"421 4.3.2 Too many connections; please try again later\r\n")
                 transport.close()
@@ -191,7 +80,10 @@ class _Strict(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.event_handler.connections -= 1
+        if not self._entered:
+            return  # aiosmtpd tells it twice when TLS fails
+        self._entered = False
+        self.event_handler.leave(self._peer)
         if not self._refused:
             super().connection_lost(error)
 
@@ -202,6 +94,29 @@ class _Strict(SMTP):
     def eof_received(self) -> bool | None:
         return False if self._refused else super().eof_received()
 
+    def _timeout_cb(self) -> None:
+        """End it at once: closing would wait for a client that does not read, or that never secures the connection."""
+        for transport in (self.transport, self._original_transport):
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+        self.connection_lost(None)  # nobody else tells it while TLS is being negotiated
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        try:
+            arg.encode()  # what was not UTF-8
+            return super()._getaddr(arg)  # type: ignore[no-any-return,no-untyped-call,unused-ignore]
+        except Exception:  # noqa: BLE001 - the standard library's reader stumbles over some of what is no address
+            return None, None
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        before = len(self.envelope.rcpt_tos) if self.envelope else 0
+        await super().smtp_RCPT(arg)
+        taken = self.envelope is not None and len(self.envelope.rcpt_tos) > before
+        self._turned_down = 0 if taken else self._turned_down + 1
+        if self._turned_down >= _MOST_TURNED_DOWN and self.transport is not None:
+            await self.push("421 4.7.0 Too many recipients that take no mail")
+            self.transport.close()  # type: ignore[attr-defined,unused-ignore]
+
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         if await self.check_helo_needed("LHLO" if isinstance(self, LMTP) else "HELO"):
             return
@@ -209,25 +124,31 @@ class _Strict(SMTP):
             await self.push("501 5.5.4 Syntax: DATA" if arg else "503 5.5.1 Error: need RCPT command")
             return
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        self._reset_timeout(_MESSAGE_S)
         before = self._held
         try:
             message = await self._message()
-            if isinstance(message, str):
-                await self.push(message)
-            else:
-                self.envelope.original_content = message
-                await self.push(await self.event_handler.handle_DATA(self, self.session, self.envelope))
+            answer = message if isinstance(message, str) else await self._stored(self.envelope, message)
+            self._reset_timeout()
+            await self.push(answer)
         finally:
             self._let_go(self._held - before)
         self._set_post_data_state()  # type: ignore[no-untyped-call]
-        self._reset_timeout()
+
+    async def _stored(self, envelope: Envelope, message: bytes) -> str:
+        """The answer to a whole message; the client is not to blame for how long that takes."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        envelope.original_content = message
+        return await self.event_handler.handle_DATA(self, self.session, envelope)
 
     async def _message(self) -> bytes | str:
         """Read a message to its end, or return the answer that refuses it: then it is read and thrown away."""
         held = bytearray(b"\r\n")  # so that its first line begins as all others do
         refusal = ""
+        patience_s = self.event_handler.limits.patience_s
+        until = now() + patience_s * _MESSAGE_WAITS
         while not held.endswith(_END):
+            self._reset_timeout(max(min(patience_s, until - now()), 0.001))
             try:
                 chunk = await self._reader.readuntil(_CHUNK_ENDS)
             except asyncio.LimitOverrunError as more:
@@ -240,12 +161,17 @@ class _Strict(SMTP):
             if refusal:
                 self._let_go(self._held)
                 del held[: -len(_END)]
-        return refusal or bytes(held[: 2 - len(_END)].replace(b"\r\n.", b"\r\n")[2:])
+        if refusal:
+            return self._of_each(refusal)
+        return bytes(held[: 2 - len(_END)].replace(b"\r\n.", b"\r\n")[2:])
+
+    def _of_each(self, answer: str) -> str:
+        return answer
 
     def _too_much(self, size: int) -> str:
-        if size > LARGEST:
+        if size > self.event_handler.limits.largest:
             return "552 5.3.4 The message is too large"
-        if self.event_handler.held_bytes > _HELD_BYTES:
+        if self.event_handler.held_bytes > self.event_handler.limits.memory:
             return "452 4.3.1 Too much is being received; please try again later"
         return ""
 
@@ -254,30 +180,43 @@ class _Strict(SMTP):
         self.event_handler.held_bytes -= size
 
 
-class _StrictLMTP(_Strict, LMTP):
+class StrictLMTP(Strict, LMTP):
     """The same, with an answer for each recipient."""
 
+    def _of_each(self, answer: str) -> str:
+        return "\r\n".join([answer] * len(self.envelope.rcpt_tos)) if self.envelope else answer
 
-async def listen(url: str, door: Door) -> asyncio.Server:
+
+async def listen(url: str, door: Door, certificate: Certificate | None = None) -> asyncio.Server:
     """
     Open the door at `smtp://host:port` or `lmtp://host:port`.
 
-    Raises Permanent: `mail_listen_invalid`, `port_taken`.
+    Raises Permanent: `mail_listen_invalid`, `mail_logins_need_tls`, `port_taken`.
     """
     kind, host, port = place_of(url)
+    if door.logins and not certificate:
+        raise Permanent(
+            "mail_logins_need_tls",
+            "THROUGHLINE_MAIL_LOGINS is set, and passwords must not travel in the clear: set "
+            "THROUGHLINE_MAIL_CERTIFICATE and THROUGHLINE_MAIL_CERTIFICATE_KEY too.",
+        )
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # it would tell addresses
     loop = asyncio.get_running_loop()
     hostname = socket.gethostname()
 
-    def connection() -> _Strict:
+    def connection() -> Strict:
         return kind(
             door,
-            data_size_limit=LARGEST,
+            data_size_limit=door.limits.largest,
             enable_SMTPUTF8=True,
             hostname=hostname,
             ident="Throughline",
-            timeout=_COMMAND_S,
-            auth_exclude_mechanism=("LOGIN", "PLAIN"),
+            tls_context=certificate.context() if certificate else None,
+            timeout=door.limits.patience_s,
+            auth_required=bool(door.logins),
+            auth_exclude_mechanism=() if door.logins else ("LOGIN", "PLAIN"),
+            authenticator=lambda _, session, __, ___, given: door.log_in(session, given),
+            command_call_limit=_MOST_COMMANDS,
             loop=loop,
         )
 
@@ -289,7 +228,7 @@ async def listen(url: str, door: Door) -> asyncio.Server:
     return server
 
 
-def place_of(url: str) -> tuple[type[_Strict], str, int]:
+def place_of(url: str) -> tuple[type[Strict], str, int]:
     """Return what `THROUGHLINE_MAIL_LISTEN` means: the protocol, the host and the port."""
     mistake = Permanent(
         "mail_listen_invalid",
@@ -306,4 +245,4 @@ def place_of(url: str) -> tuple[type[_Strict], str, int]:
     return kind, parts.hostname, usual if port is None else port
 
 
-_PROTOCOLS: Final[dict[str, tuple[type[_Strict], int]]] = {"smtp": (_Strict, 25), "lmtp": (_StrictLMTP, 24)}
+_PROTOCOLS: Final[dict[str, tuple[type[Strict], int]]] = {"smtp": (Strict, 25), "lmtp": (StrictLMTP, 24)}

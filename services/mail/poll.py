@@ -36,7 +36,7 @@ from schema.mail.mime import read_headers, split_head
 from schema.mail.read import DATED, LEAD
 from schema.mail.words import mailboxes
 from schema.store import clock
-from services.mail.listen import LARGEST, submission_of
+from services.mail.door import submission_of
 from services.receive import Overloaded, Unavailable
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Poller:
     """
     Reads one mailbox until it is told to stop. `hand_over` has submissions committed and answers how each fared.
 
-    `pepper` checks the plus-addresses of leads.
+    `pepper` checks the plus-addresses of leads; a mail of more than `largest` bytes is left where it is.
     """
 
     def __init__(
@@ -144,12 +144,14 @@ class Poller:
         place: Place,
         engine: Engine,
         pepper: bytes,
+        largest: int,
         hand_over: Callable[[Submission], Future[Any]],
         stop: threading.Event,
     ) -> None:
         self._place = place
         self._engine = engine
         self._pepper = pepper
+        self._largest = largest
         self._hand_over = hand_over
         self._stop = stop
         self._cursor = Cursor()
@@ -221,7 +223,7 @@ class Poller:
         portion: dict[int, int] = {}
         for uid in uids:
             size = sizes.get(uid, 0)
-            if portion and sum(each for each in portion.values() if each <= LARGEST) + size > _AT_ONCE_BYTES:
+            if portion and sum(each for each in portion.values() if each <= self._largest) + size > _AT_ONCE_BYTES:
                 break
             portion[uid] = size
         return portion
@@ -229,8 +231,8 @@ class Poller:
     def _take(self, session: BaseMailBox, portion: dict[int, int]) -> None:
         """Have a portion committed, mark what was, and move the cursor past it."""
         handed: dict[int, Submission] = {}
-        skipped = sum(size > LARGEST for size in portion.values())
-        for uid in [uid for uid, size in portion.items() if 0 < size <= LARGEST]:
+        skipped = sum(size > self._largest for size in portion.values())
+        for uid in [uid for uid, size in portion.items() if 0 < size <= self._largest]:
             if self._broke[uid] >= _MOST_BREAKS:
                 skipped += 1
                 continue

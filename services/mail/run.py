@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from schema.errors import Permanent
 from schema.store.engine import make_async_engine, make_engine
-from services.mail.listen import Door, listen
+from services.mail.door import Door, Limits
+from services.mail.listen import listen
 from services.mail.poll import Poller, places_of
+from services.mail.secure import Certificate, Logins
 from services.receive import Receiver
 from services.sources import Sources
 
@@ -41,6 +45,8 @@ async def _run(
         target=lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)), name="stop", daemon=True
     ).start()
     places = places_of(settings.imap_urls.get_secret_value())
+    logins = Logins(settings.mail_logins.get_secret_value())
+    certificate = _certificate(settings)
     intake = make_async_engine(url, name="intake", hot=True, pool_size=2)
     following = make_async_engine(url, name="mail", pool_size=1)
     cursors = make_engine(url, name="mailbox", pool_size=2)
@@ -51,7 +57,11 @@ async def _run(
         return asyncio.run_coroutine_threadsafe(receiver.receive(submission), loop)
 
     threads = [
-        threading.Thread(target=Poller(place, cursors, pepper, hand_over, stop).run, name="imap", daemon=True)
+        threading.Thread(
+            target=Poller(place, cursors, pepper, settings.mail_largest_bytes, hand_over, stop).run,
+            name="imap",
+            daemon=True,
+        )
         for place in places
     ]
     async with AsyncExitStack() as stack:
@@ -62,13 +72,23 @@ async def _run(
         if settings.mail_listen:
             sources = await stack.enter_async_context(Sources(following))
             lmtp = settings.mail_listen.startswith("lmtp:")
-            door = Door(receiver, sources, pepper, per_minute=settings.mail_per_minute, lmtp=lmtp)
-            server = await listen(settings.mail_listen, door)
+            door = Door(receiver, sources, pepper, Limits.of(settings), logins, lmtp=lmtp)
+            server = await listen(settings.mail_listen, door, certificate)
             stack.callback(server.close)
         for thread in threads:
             thread.start()
         await stopping.wait()
         await asyncio.to_thread(_join, threads)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    chain, key = settings.mail_certificate, settings.mail_certificate_key
+    if bool(chain) != bool(key):
+        raise Permanent(
+            "mail_certificate_incomplete",
+            "THROUGHLINE_MAIL_CERTIFICATE and THROUGHLINE_MAIL_CERTIFICATE_KEY belong together: set both or neither.",
+        )
+    return Certificate(Path(chain), Path(key)) if chain else None
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = "email,name,note\n"
 _ADA: Final = "ada@{case}.example,Ada Lind,x\n"
+_WIDE: Final = f"email{',c' * 1000}\nada@wide.example{',x' * 1000}\n"
 _BOB: Final = "bob@{case}.example,Bob Ross,y\n"
 
 
@@ -69,19 +70,42 @@ def _zip(**parts: str) -> bytes:
     return file.getvalue()
 
 
+def _with_sheet(text: str) -> bytes:
+    """A workbook with this as its sheet."""
+    sound = _workbook(["email"])
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(sound)) as old, zipfile.ZipFile(file, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, text if part.endswith("sheet1.xml") else old.read(part))
+    return file.getvalue()
+
+
 def _with_entities() -> bytes:
     """A workbook whose sheet multiplies an entity ten thousand times."""
-    sound = _workbook(["email", "name"], ["ada@bomb.example", "Ada"])
     bomb = (
         '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
         '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
         '<row r="1"><c r="A1" t="inlineStr"><is><t>&b;</t></is></c></row></sheetData></worksheet>'
     )
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(sound)) as old, zipfile.ZipFile(file, "w") as new:
-        for part in old.namelist():
-            new.writestr(part, bomb if part.endswith("sheet1.xml") else old.read(part))
-    return file.getvalue()
+    return _with_sheet(bomb)
+
+
+def _with_a_row_far_below() -> bytes:
+    """A workbook whose second row says to be the four thousand millionth."""
+    return _with_sheet(
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        '<row r="1"><c r="A1" t="inlineStr"><is><t>email</t></is></c></row>'
+        '<row r="4294967296"><c r="A2" t="inlineStr"><is><t>ada@far.example</t></is></c></row>'
+        "</sheetData></worksheet>"
+    )
+
+
+def _with_other_bytes() -> bytes:
+    """A workbook that was packed once and changed afterwards."""
+    sound = bytearray(_workbook(["email"], ["ada@packed.example"]))
+    at = sound.index(b"xl/workbook.xml") + 40
+    sound[at : at + 20] = b"\xff" * 20
+    return bytes(sound)
 
 
 CASES: Final = (
@@ -115,7 +139,10 @@ CASES: Final = (
     Case("V7-half-a-character", (_HEAD + "zoe@half.example,Zoë,x\n").encode("utf-16")[:-1], refused="file_unreadable"),
     Case("V8-nobody-in-it", f"email,name,colour\n{_ADA},,blue\n", taken=1, held=("nothing_recognised",)),
     Case("V9-formula", f"{_HEAD}ada@{{case}}.example,Ada,=HYPERLINK(1)\n", taken=1),
+    Case("V10-columns-of-one-name", "email,note,note,\nada@{case}.example,x,y,z\n", taken=1),
+    Case("V10-a-thousand-columns", _WIDE, held=("too_many_fields",)),
     Case("V11-twice-in-the-file", f"{_HEAD}{_ADA}{_ADA}{_BOB}{_ADA}", taken=2, repeated=2),
+    Case("V12-id-twice", "external_id,email\n7,ada@{case}.example\n7,ada.lind@{case}.example\n", taken=2),
     Case("V13-unsubscribed-false", "email,unsubscribed\nada@{case}.example,false\n", taken=1),
     Case("V14-a-day-that-is-none", "email,created_at\nada@{case}.example,2024-02-30\n", held=("date_invalid",)),
     Case(
@@ -138,8 +165,16 @@ CASES: Final = (
         name="a.xlsx",
     ),
     Case("V16-entities", _with_entities(), refused="file_unreadable", name="a.xlsx"),
+    Case("V16-row-far-below", _with_a_row_far_below(), refused="file_unreadable", name="a.xlsx"),
+    Case("V16-other-bytes", _with_other_bytes(), refused="file_unreadable", name="a.xlsx"),
     Case(
         "V18-not-an-object", '{"email": "ada@line.example"}\n["bob@line.example"]\n', taken=1, held=("object_expected",)
+    ),
+    Case(
+        "V18-too-deep",
+        '{"email": "ada@deep.example"}\n{"email": ' + "[" * 50_000 + "\n",
+        taken=1,
+        held=("json_depth",),
     ),
     Case("V18-broken-json", '{"email": "ada@json.example"}\n{"email": \n', taken=1, held=("json_syntax",)),
     Case("V19-workbook-named-csv", _workbook(["email"], ["ada@zip.example"]), taken=1),

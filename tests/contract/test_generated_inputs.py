@@ -1,37 +1,24 @@
 """
 Input that nobody has thought of, against the running API: always an answer, never 5xx, and what is stored settles.
-
-The examples are the same in every run; they are many enough to find a new mistake and few enough to wait for.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.draft_words import ALIASES
+from tests.anything import OBJECTS, RAW, VALUES, examples, settled
 from tests.door import FORM, LEADS
 
 if TYPE_CHECKING:
-    from tests.door import Answer, Door
+    from tests.door import Door
 
 pytestmark = pytest.mark.xdist_group("bad_inputs")
-
-examples: Final = settings(
-    derandomize=True,
-    deadline=None,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-UNSETTLED: Final = """
-SELECT (SELECT count(*) FROM receipt WHERE status = 'pending' OR due_since IS NOT NULL) AS receipts,
-    (SELECT count(*) FROM lead WHERE due_since IS NOT NULL) AS leads, (SELECT count(*) FROM dead_letter) AS dead
-"""
 
 TYPES = st.sampled_from(
     [
@@ -46,51 +33,6 @@ TYPES = st.sampled_from(
         "",
     ]
 )
-CHARACTERS = st.characters(codec=None)  # lone surrogates, controls and all
-TEXTS = st.text(CHARACTERS, max_size=40) | st.sampled_from(
-    [
-        "ana@example.com",
-        "ana@exa\u0000mple.com",
-        "+49 30 901820",
-        "00\u0661\u0662",
-        "2026-02-30T25:61",
-        "11-50",
-        "ﬁrst\u202e",
-        "%s%n{0}",
-        "x" * 40_000,
-    ]
-)
-NAMES = st.sampled_from([*ALIASES, "person.email", "a.b", "__proto__", "utm_source", "pref_x", ""]) | TEXTS
-NUMBERS = st.integers() | st.integers(2**63 - 2, 2**64 + 2) | st.floats(allow_nan=False, allow_infinity=False)
-VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=12,
-)
-KNOWN = st.fixed_dictionaries(
-    {},
-    optional={
-        "email": st.integers(1, 30).map("g{}@example.com".format),
-        "name": TEXTS,
-        "message": TEXTS,
-        "country": st.sampled_from(["DE", "Germany", "XX"]),
-        "consent": st.dictionaries(NAMES, VALUES, max_size=3),
-        "created_at": NUMBERS | TEXTS,
-    },
-)
-OBJECTS = st.builds(lambda known, more: more | known, KNOWN, st.dictionaries(NAMES, VALUES, max_size=6))
-RAW = st.binary(max_size=60) | TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass"))
-
-
-def settled(api: Door, answer: Answer) -> None:
-    """The answer is one, and whatever was stored has become something."""
-    assert answer.status in {200, 202} or 400 <= answer.status < 500, answer
-    if answer.status >= 400:
-        assert answer.code
-        return
-    api.settle(*answer.receipts)
-    (left,) = api.spine.rows(UNSETTLED)
-    assert left == {"receipts": 0, "leads": 0, "dead": 0}
 
 
 def send(api: Door, path: str, body: bytes, content_type: str, **headers: str) -> None:
@@ -171,3 +113,31 @@ def test_any_header_is_answered(api: Door, name: str, value: str) -> None:
         assert answer.status < 500
         if answer.status >= 400:
             assert answer.code
+
+
+PLACES = st.sampled_from(
+    ["/f/{}", "/f/{}/snippet", "/f/{}/token", "/f/{}/thanks", "/c/{}", "/hooks/{}", "/v1/receipts/{}"]
+)
+NAMED = st.sampled_from(["website", "contact", "shop", "old"]) | RAW.map(quote_from_bytes)
+
+
+@settings(examples, max_examples=120)
+@given(
+    method=st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"]),
+    place=PLACES,
+    name=NAMED,
+    query=st.dictionaries(
+        st.sampled_from(["consent", "hub.challenge", "hub.verify_token", "challengeCode", "source", "x"]),
+        RAW,
+        max_size=3,
+    ),
+    accept=st.sampled_from(["text/html", "*/*", ""]),
+)
+def test_any_address_is_answered(
+    api: Door, method: str, place: str, name: str, query: dict[str, bytes], accept: str
+) -> None:
+    asked = "&".join(f"{part}={quote_from_bytes(value)}" for part, value in query.items())
+    answer = api.request(method, f"{place.format(name)}?{asked}", b"", {"Accept": accept} | api.bearer)
+    assert answer.status < 500
+    if answer.status >= 400 and method != "HEAD" and not answer.headers["Content-Type"].startswith("text/html"):
+        assert answer.code

@@ -67,7 +67,7 @@ class Out:
 @pytest.fixture
 def out(start: Callable[..., Rig], postgres: Postgres, tmp_path: Path) -> Iterator[Out]:
     with Sink() as sink:
-        rig = start(smtp_url=sink.url, base_url=BASE, send_lease_s="4", mail_rate="0", mail_connections="2")
+        rig = start(smtp_url=sink.url, base_url=BASE, send_lease_s="4", smtp_rate="0", smtp_connections="2")
         with closing(Spine(postgres.url())) as spine:
             yield Out(rig, sink, Mailroom(spine, tmp_path, secret_key="a secret of this test"))
 

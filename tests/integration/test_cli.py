@@ -42,6 +42,7 @@ READING: Final = {
     "journey check", "journey show", "journey versions", "journey diff", "journey simulate", "leads list",
     "leads show", "leads why", "leads score", "events tail", "ops queues", "ops dead-letters", "ops account",
     "keys list", "score models", "score show", "owners list",
+    "people show",
 }  # fmt: skip
 CHANGING: Final = {
     "migrate",

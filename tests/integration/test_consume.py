@@ -11,11 +11,14 @@ from uuid import uuid4
 import pika
 import pika.exceptions
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from schema.journey import default_text
 from schema.settings import Settings
 from services.bus.consume import LARGEST, REFUSED, run_consumer
+from tests.anything import VALUES, changed, examples
 from tests.rig import until
 from tests.servers import RabbitMQ
 from tests.spine import Spine, prepare
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE_S = 60
+STRUCTURED = "application/cloudevents+json"
 
 
 class Sender:
@@ -115,9 +119,6 @@ def listened_to(sender: Sender) -> None:
     until(sender.exists, "the queue is declared")
 
 
-STRUCTURED = "application/cloudevents+json"
-
-
 def test_events_become_receipts_and_then_leads(spine: Spine, sender: Sender) -> None:
     hinted: list[str] = []
     with consuming(spine, sender.url, hinted):
@@ -184,6 +185,40 @@ def test_what_cannot_be_read_is_kept_and_holds_nothing_up(
     poison, sound = sorted(receipts(spine), key=lambda row: row["status"] != "quarantined")
     assert (poison["status"], poison["reason"], bytes(poison["body"])) == ("quarantined", reason, body)
     assert sound["status"] == "pending"
+
+
+_HEADERS = st.dictionaries(
+    st.sampled_from(["cloudEvents:id", "cloudEvents:type", "ce-source", "ce_specversion", "ce-time", "other"]),
+    st.text(max_size=20) | st.integers(-(2**31), 2**31) | st.booleans() | st.none() | st.lists(st.text(max_size=3)),
+    max_size=6,
+)
+_BODIES = (
+    st.binary(max_size=60)
+    | VALUES.map(lambda value: json.dumps(value).encode())
+    | changed(json.loads(event(id="one of many"))).map(lambda value: json.dumps(value).encode())
+)
+_TYPES = st.sampled_from([STRUCTURED, "application/json", "text/plain", "application/xml", "\u202e", "", None])
+
+
+@settings(examples, max_examples=2, suppress_health_check=list(HealthCheck))
+@given(messages=st.lists(st.tuples(_BODIES, _TYPES, _HEADERS), min_size=40, max_size=40))
+def test_any_messages_are_stored_and_settle(
+    spine: Spine, sender: Sender, messages: list[tuple[bytes, str | None, dict[str, Any]]]
+) -> None:
+    with consuming(spine, sender.url):
+        listened_to(sender)
+        for body, content_type, headers in messages:
+            sender.send(body, content_type=content_type, headers=headers)
+        last = event()
+        sender.send(last, content_type=STRUCTURED)
+        until(lambda: any(bytes(row["body"]) == last for row in receipts(spine)), "the last one is stored")
+        until(lambda: sender.waiting() == 0, "none is left")
+
+    spine.run()
+
+    assert {body for body, _, _ in messages} <= {bytes(row["body"]) for row in receipts(spine)}
+    assert {row["status"] for row in receipts(spine)} <= {"processed", "merged", "quarantined", "rejected"}
+    assert spine.rows("SELECT id FROM dead_letter") == []
 
 
 def test_what_is_too_large_goes_where_it_can_be_looked_at(spine: Spine, sender: Sender) -> None:

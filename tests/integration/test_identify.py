@@ -78,10 +78,11 @@ def test_two_people_with_one_telephone_stay_two(spine: Spine) -> None:
     assert spine.receipt(one)["person_id"] != spine.receipt(two)["person_id"]
 
 
-def test_a_known_person_gets_what_was_missing_and_keeps_what_was_known(spine: Spine) -> None:
+def test_a_known_person_gets_what_was_missing_and_a_program_changes_nothing_that_they_said(spine: Spine) -> None:
     spine.arrives(ANA)
     spine.run()
-    spine.arrives({"email": "ana@kiln.example", "name": "A. P.", "country": "DE", "interests": "billing"})
+    other = {"email": "ana@kiln.example", "name": "A. P.", "country": "DE", "interests": "billing"}
+    spine.arrives(other, source="api", channel="api")
 
     spine.run()
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import select
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from schema.errors import Permanent
 from schema.settings import Settings
-from services.mail import poll
+from services.api import meters
+from services.cli.main import app
 from services.mail.poll import pause_s, places_of
 from services.mail.run import run_mail
 from tests.rig import until
@@ -34,10 +39,10 @@ def server() -> Iterator[Mailboxes]:
 
 
 @contextmanager
-def reading(spine: Spine, *urls: str) -> Iterator[None]:
+def reading(spine: Spine, *urls: str, **settings: Any) -> Iterator[None]:  # noqa: ANN401 - of several types
     stop = threading.Event()
-    settings = Settings(database_url=spine.url, secret_key="a secret of this test", imap_urls=" ".join(urls))
-    thread = threading.Thread(target=run_mail, args=(settings, spine.url, lambda _: None, stop))
+    given = Settings(database_url=spine.url, secret_key="a secret of this test", imap_urls=" ".join(urls), **settings)
+    thread = threading.Thread(target=run_mail, args=(given, spine.url, lambda _: None, stop))
     thread.start()
     try:
         yield
@@ -180,17 +185,107 @@ def test_a_mail_that_somebody_takes_away_is_no_trouble(spine: Spine, server: Mai
     assert mailbox(spine)["error"] is None
 
 
-def test_a_mail_that_is_too_large_stays_and_the_others_are_read(
-    spine: Spine, server: Mailboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(poll, "LARGEST", 1000)
-    put(server, mail(1), mail(2) + b"x" * 1000, b"\x00\xff" * 100, mail(3))
-    with reading(spine, inbox(server)):
+def test_a_mail_that_is_too_large_stays_and_the_others_are_read(spine: Spine, server: Mailboxes) -> None:
+    put(server, mail(1), mail(2) + b"x" * 1000, mail(3))
+    with reading(spine, inbox(server), mail_largest_bytes=1000):
         read_to_the_end(spine, last_uid(server))
+        until(lambda: all(flags(server)[::2]), "the others are marked")
 
     assert mailbox(spine)["skipped"] == 1
-    assert {mail(1), mail(3)} <= {bytes(row["body"]) for row in receipts(spine)}
-    assert flags(server)[:2] == [True, False]
+    assert [bytes(row["body"]) for row in receipts(spine)] == [mail(1), mail(3)]
+    assert flags(server) == [True, False, True]
+
+
+POISON = (
+    b"\x00\xff" * 100,
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 2000,
+    b"From: " + b"<" * 50_000 + b"\r\n\r\n" + b"\x00" * 100 + b"\r\n",
+)
+
+
+def test_a_poison_mail_is_kept_as_it_is_and_stops_nobody(spine: Spine, server: Mailboxes) -> None:
+    put(server, mail(1), *POISON, mail(2))
+    with reading(spine, inbox(server)):
+        read_to_the_end(spine, last_uid(server))
+        until(lambda: all(flags(server)), "all are marked")
+
+    spine.run()
+    kept = {bytes(row["body"]): (row["status"], row["reason"]) for row in receipts(spine)}
+    assert [kept[body] for body in POISON] == [("quarantined", "no_sender")] * 3
+    assert [kept[mail(number)][0] for number in (1, 2)] == ["processed"] * 2
+    assert mailbox(spine)["skipped"] == 0
+
+
+def test_several_mailboxes_are_read_each_for_its_source(spine: Spine, server: Mailboxes) -> None:
+    client = server.client()
+    client.create("Support")
+    client.append("Support", "", LONG_AGO, mail("support"))
+    client.logout()
+    put(server, mail("sales"))
+    other = inbox(server, source="support").replace("/INBOX", "/Support")
+    with reading(spine, inbox(server), other):
+        stored(spine, 2)
+        until(lambda: all(flags(server) + flags(server, "Support")), "both are marked")
+
+    assert {row["source"]: bytes(row["body"]) for row in receipts(spine)} == {
+        "inbox": mail("sales"),
+        "support": mail("support"),
+    }
+    assert len(spine.rows("SELECT 1 FROM mailbox WHERE uid > 0")) == 2
+
+
+class Cable:
+    """The line to an IMAP server; it breaks in the middle of an answer that contains `marker`, so many `times`."""
+
+    def __init__(self, port: int, marker: bytes, times: int) -> None:
+        self._server = port
+        self._marker = marker
+        self.left = times
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._server)) as server, suppress(OSError):
+            ends = {client: server, server: client}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    said = end.recv(1 << 16)
+                    if not said:
+                        return
+                    place = said.find(self._marker) if end is server and self.left else -1
+                    ends[end].sendall(said if place < 0 else said[:place])
+                    if place >= 0:
+                        self.left -= 1
+                        return
+
+
+@pytest.mark.parametrize(("times", "skipped"), [(1, 0), (3, 1)])
+def test_a_connection_that_ends_in_the_middle_of_a_mail_costs_at_most_that_mail(
+    spine: Spine, server: Mailboxes, times: int, skipped: int
+) -> None:
+    put(server, mail(1), mail("cut") + b"in the middle\r\n", mail(3))
+    cable = Cable(server.port, b"in the middle", times)
+    with reading(spine, inbox(server).replace(f":{server.port}/", f":{cable.port}/")):
+        read_to_the_end(spine, last_uid(server))
+        until(lambda: all(flags(server)[::2]), "the others are marked")
+    cable.close()
+
+    assert cable.left == 0
+    assert len(receipts(spine)) == 3 - skipped
+    assert mailbox(spine)["skipped"] == skipped
+    assert flags(server) == [True, not skipped, True]
 
 
 def test_a_wrong_password_raises_an_alarm_and_no_storm_and_the_others_are_read(spine: Spine, server: Mailboxes) -> None:
@@ -203,6 +298,15 @@ def test_a_wrong_password_raises_an_alarm_and_no_storm_and_the_others_are_read(s
     (failing,) = spine.rows("SELECT * FROM mailbox WHERE alarm")
     assert (failing["error"], failing["failures"]) == ("login_refused", 1)
     assert "wrong" not in str(failing)
+    told = CliRunner().invoke(app, ["ops", "mailboxes", "--json"], env={"THROUGHLINE_DATABASE_URL": spine.url})
+    assert [(box["source"], box["error"], box["alarm"]) for box in json.loads(told.output)["mailboxes"]] == [
+        ("inbox", "login_refused", True),
+        ("inbox", None, False),
+    ]
+    with spine.engine.connect() as connection:
+        page = meters.page(meters.gauges(connection, ["inbox"])).decode()
+    assert 'throughline_mailbox_alarms{source="inbox"} 1.0' in page
+    assert server.user not in page
     assert [pause_s(failures, refused=True) for failures in (1, 2, 3, 100)] == [60, 120, 240, 3600]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -332,9 +335,14 @@ def test_a_browser_goes_to_a_page_that_is_allowed(api: Door, form: str, wanted: 
     assert (answer.status, answer.headers["Location"]) == (303, page)
 
 
-def test_the_word_of_thanks_is_a_page(api: Door) -> None:
+def test_the_page_of_thanks_needs_nothing_and_its_policy_allows_its_style(api: Door) -> None:
     answer = api.send("GET", "/f/website/thanks")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    page, policy = answer.body.decode(), answer.headers["Content-Security-Policy"]
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" in policy
+    assert '<html lang="en">' in page
+    assert not re.findall(r"(src|href|action)=|<script", page)
 
 
 def test_only_a_sites_own_scripts_may_post_its_form_and_read_the_answer(api: Door) -> None:

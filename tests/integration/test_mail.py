@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from schema.mail.read import LEAD
+from tests.door import api_thread
 
 if TYPE_CHECKING:
     from tests.spine import Spine
@@ -191,5 +192,52 @@ def test_a_mail_and_two_hundred_others_with_it_are_each_read(spine: Spine) -> No
 
     assert {fate(spine, each)[0] for number, each in enumerate(receipts) if number % 50} == {"processed"}
     assert {fate(spine, each) for number, each in enumerate(receipts) if number % 50 == 0} == {
-        ("quarantined", "no_sender")
+        ("quarantined", "too_deep")
     }
+
+
+# -- what is attached, what comes late ---------------------------------------------------------------------------------
+
+
+def test_what_is_attached_is_listed_by_number_and_handed_out(spine: Spine) -> None:
+    parts = (
+        "Content-Type: text/plain\r\n\r\nSee both.",
+        "Content-Type: application/pdf; name=plan.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjc=",
+        "Content-Type: application/ms-tnef; name=winmail.dat\r\n\r\nx",
+    )
+    text = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--"
+    receipt = arrives(spine, mail(text=text, Content_Type="multipart/mixed; boundary=b"))
+    spine.run()
+
+    listed = touches(spine)[0]["data"]["attachments"]
+    assert [(each["number"], each["name"]) for each in listed] == [(1, "plan.pdf"), (2, "winmail.dat")]
+    with api_thread(spine.url) as api:
+        answers = [
+            api.request("GET", f"/v1/receipts/{receipt}/files/{number}", None, api.bearer) for number in (1, 2, 3)
+        ]
+    assert [answer.body for answer in answers[:2]] == [b"%PDF-1.7", b"x"]
+    assert answers[0].headers["Content-Disposition"] == "attachment; filename*=UTF-8''plan.pdf"
+    assert answers[2].code == "file_not_found"
+
+
+def test_a_message_id_that_was_there_before_is_flagged_and_both_mails_are_kept(spine: Spine) -> None:
+    for round_ in range(2):
+        for number in range(2):
+            arrives(spine, mail(text=f"{round_}{number}", Message_ID="<same@acme.test>"))
+        spine.run()
+
+    issues = [[issue["code"] for issue in touch["data"].get("issues", ())] for touch in touches(spine)]
+    assert issues == [[], *[["message_id_reused"]] * 3]
+    assert len(spine.rows("SELECT 1 FROM message")) == 1
+
+
+def test_an_answer_to_a_lead_that_is_closed_finds_its_person(spine: Spine) -> None:
+    first = arrives(spine, mail(Message_ID="<1@acme.test>"))
+    spine.run()
+    lead = spine.lead_of(first)
+    spine.do("UPDATE lead SET open = false WHERE id = :id", id=lead["id"])
+    answer = arrives(spine, mail("Ana at home <ana@home.test>", In_Reply_To="<1@acme.test>"))
+    spine.run()
+
+    assert spine.receipt(answer)["person_id"] == lead["person_id"]
+    assert spine.rows("SELECT count(*) AS n FROM person") == [{"n": 1}]

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from schema.messages import QUEUES
 from schema.store import clock, ops
 from schema.store.ids import new_id
+from services.watch import keep_account
 from tests.management import NOW, Site, open_site
 
 if TYPE_CHECKING:
@@ -182,9 +183,10 @@ def test_a_letter_that_does_not_exist_is_not_found(site: Site) -> None:
 
 
 def test_the_account_counts_receipts_by_what_became_of_them(site: Site) -> None:
-    lead = site.seed.lead()
-    person = _row(site, "lead", lead)["person_id"]
-    site.seed.receipt(status="processed", lead_id=lead, person_id=person)
+    person = site.seed.person()
+    lead = site.seed.lead(person, owner="ana")
+    receipt = site.seed.receipt(status="processed", lead_id=lead, person_id=person)
+    site.seed.touchpoint(lead, person, touch_id=receipt)
     site.seed.receipt(status="spam", reason="honeypot")
     site.seed.receipt(source="contact", due_since=NOW)
     account = site.get("/v1/ops/account")
@@ -195,21 +197,31 @@ def test_the_account_counts_receipts_by_what_became_of_them(site: Site) -> None:
 
 
 def test_what_nobody_would_ever_look_at_again_is_unaccounted_for(site: Site) -> None:
-    _stuck_lead(site)
-    _stuck_receipt(site)
-    assert site.get("/v1/ops/account")["unaccounted"] == 0
-    site.seed.receipt()
-    site.seed.lead(next_step="score")
+    receipt = site.seed.receipt()
     account = site.get("/v1/ops/account")
-    assert (account["unaccounted"], account["unaccounted_receipts"], account["unaccounted_leads"]) == (2, 1, 1)
+    assert account["unaccounted"] == 1
+    assert account["found"] == [{"kind": "receipt_forgotten", "count": 1, "ids": [receipt]}]
 
 
 def test_the_account_looks_back_only_as_far_as_it_is_asked(site: Site) -> None:
-    old = ops.first_id(clock.now() - timedelta(hours=30))
-    site.seed.receipt(id=old)
+    now = clock.now()
+    site.seed.receipt(id=ops.first_id(now - timedelta(hours=50)), due_since=NOW)
     assert site.get("/v1/ops/account")["sources"] == []
-    assert site.get("/v1/ops/account?hours=48")["unaccounted"] == 1
+    for asked in ("hours=72", f"from={(now - timedelta(hours=51)).strftime('%Y-%m-%dT%H:%MZ')}"):
+        assert [source["in_flight"] for source in site.get(f"/v1/ops/account?{asked}")["sources"]] == [1]
     assert site.get("/v1/ops/account?hours=0", 422)["code"] == "validation_failed"
+    for wrong in ("from=2030-01-01", "from=2001-01-01", "from=2026-02-02&to=2026-02-01"):
+        assert site.get(f"/v1/ops/account?{wrong}", 422)["code"] == "range_invalid"
+
+
+def test_figures_say_what_the_latest_look_at_the_account_found(site: Site) -> None:
+    assert "throughline_unaccounted" not in site.client.get("/metrics").text
+    site.seed.receipt()
+    keep_account(site.engine, clock.now())
+    page = site.client.get("/metrics").text
+    assert "throughline_unaccounted 1.0" in page
+    assert 'throughline_unaccounted_by_kind{kind="receipt_forgotten"} 1.0' in page
+    assert "throughline_account_age_seconds" in page
 
 
 def test_operations_need_their_scopes(site: Site) -> None:

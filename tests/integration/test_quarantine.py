@@ -191,6 +191,29 @@ def test_what_came_to_a_form_closed_by_mistake_is_not_lost(spine: Spine) -> None
     assert spine.receipt(receipt)["status"] == "processed"
 
 
+# -- what even its reader does not take -------------------------------------------------------------------------------
+
+
+def test_a_receipt_that_its_reader_fails_on_stands_in_dead_letter_and_its_neighbours_are_done(spine: Spine) -> None:
+    broken = spine.arrives({"email": "ana@example.com"}, channel="import")
+    spine.do(
+        "UPDATE receipt SET headers = jsonb_build_object('import-map', '{no map') WHERE id = :id",
+        id=broken,
+    )
+    neighbours = [spine.arrives({"email": f"p{number}@example.com"}) for number in range(5)]
+
+    spine.run()
+
+    assert {spine.receipt(each)["status"] for each in neighbours} == {"processed"}
+    (letter,) = spine.rows("SELECT * FROM dead_letter")
+    assert (letter["step"], letter["subject_id"], letter["error"]) == (
+        "identify",
+        broken,
+        "ValidationError: unexpected",
+    )
+    assert spine.receipt(broken)["due_since"] is None
+
+
 # -- plans -------------------------------------------------------------------------------------------------------------
 
 
