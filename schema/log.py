@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -58,7 +59,7 @@ def configure(settings: Settings, *, process: str) -> None:
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Stderr(),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Library()], level=max(level, logging.WARNING), force=True)
@@ -122,6 +123,19 @@ def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever was logged
 
 def _sqlstate(error: BaseException) -> str | None:
     return getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+class _Stderr:
+    """Writes lines to where stderr is at that moment. One that cannot be written is lost: the work goes on."""
+
+    _one_at_a_time = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        with self._one_at_a_time, suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where lines come out
+
+    debug = info = warning = error = critical = exception = log = msg
 
 
 class _Library(logging.Handler):

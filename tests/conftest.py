@@ -7,11 +7,18 @@ database, a RabbitMQ virtual host. Fault tests start servers that nobody shares,
 
 from __future__ import annotations
 
-from typing import Any, Final
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import structlog
 
 from tests.servers import WORKERS, Shared, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SHARED: Final = pytest.StashKey[Shared]()
 
@@ -29,6 +36,18 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  # pytest-xdist ha
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _SHARED in config.stash:
         config.stash[_SHARED].stop()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Leave logging as it was found: a command that is run in this process sets it up for all of it."""
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        root.handlers[:], root.level = handlers, level
+        sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import sys
 import threading
 from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any
@@ -18,20 +17,9 @@ from schema.log import configure, described, only_known
 from schema.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 ID = "0199f0a0-0000-7000-8000-000000000001"
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Leave logging as it was found."""
-    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
-    sys.excepthook, threading.excepthook = hooks
 
 
 def logged(log: Any, **settings: str) -> list[dict[str, Any]]:  # noqa: ANN401 - a function that logs
@@ -95,6 +83,37 @@ def test_a_crash_is_a_line_too() -> None:
 def test_control_characters_never_reach_the_terminal(form: str) -> None:
     (line,) = lines(lambda: structlog.get_logger().info("odd", reason="a\x1b[31m\x9b\u202eb\nc"), log_format=form)
     assert not any(character < " " or "\x7f" <= character <= "\x9f" or character == "\u202e" for character in line)
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+class _Gone(io.StringIO):
+    """What a pipe is whose reader has ended."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("gone", [_Gone, lambda: None, _closed])
+def test_the_work_goes_on_when_nobody_takes_its_lines(gone: Callable[[], io.StringIO | None]) -> None:
+    with redirect_stderr(gone()):
+        configure(Settings(log_format="json"), process="worker-1")
+        structlog.get_logger().info("step.done")
+        logging.getLogger("pika").warning("Received remote Channel.Close")
+
+
+def test_lines_follow_stderr_wherever_it_goes() -> None:
+    log = structlog.get_logger()
+    with redirect_stderr(io.StringIO()):
+        configure(Settings(log_format="json"), process="worker-1")
+        log.info("first")
+    with redirect_stderr(io.StringIO()) as later:
+        log.info("second")
+    assert '"event":"second"' in later.getvalue()
 
 
 def test_what_is_below_the_level_costs_no_line() -> None:
