@@ -22,7 +22,7 @@ from schema.errors import Permanent
 from schema.events import PersonUnmerged
 from schema.store import merges, rows
 from schema.store.ids import is_id, uuid_array
-from workers import belongings, identify, keys, people
+from workers import belongings, campaigns_merged, identify, keys, people
 from workers.merge import gain, leads_of, look_again, take_in_hand, two_people
 
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ def _give(
     brought = {**whose, "receipts": uuid_array(since.theirs)}
     connection.execute(_CONSENTS, brought | {"ids": uuid_array(moved["consents"])})
     connection.execute(_PURCHASES, brought | {"ids": uuid_array(moved["purchases"])})
+    campaigns_merged.parted(connection, whose["merged"], moved)
 
 
 def _restore(batch: Batch, into: dict[str, Any], row: dict[str, Any], before: Mapping[str, Any]) -> None:
