@@ -42,6 +42,8 @@ class Answer(NamedTuple):
 
 def answers(said: Understood, channel: str) -> list[Answer]:
     """What an arrival says about consent; nothing for most."""
+    if channel == "mailing":
+        return []  # what was chosen on a page behind our mail stood in the ledger before it arrived
     waiting = said.data.get("consent_pending", ())
     refusal = _REFUSALS.get(said.kind)
     if not (said.draft.consent or waiting or refusal):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from schema import tables
 from schema.journey import default_text
 from schema.settings import Settings
-from schema.store import journeys, rows
+from schema.store import consents, journeys, rows
 from schema.store.ids import new_id
 from tests.rig import until
 from workers.deliver import Deliverer
@@ -104,19 +104,10 @@ class Mailroom:
 
     def says(self, lead: Lead, consent: dict[str, bool]) -> None:
         """Keep an answer of theirs."""
-        touch = {
-            "id": new_id(),
-            "person_id": lead.person_id,
-            "lead_id": lead.lead_id,
-            "kind": "form",
-            "channel": "form",
-            "source": "website",
-            "occurred_at": self.spine.now,
-            "recorded_at": self.spine.now,
-            "data": {"consent": consent},
-        }
         with self.spine.engine.begin() as connection:
-            rows.insert(connection, tables.touchpoint, [touch])
+            for purpose, yes in consent.items():
+                state = "given" if yes else "withdrawn"
+                consents.record(connection, lead.person_id, purpose, state, actor="person", now=self.spine.now)
 
     def plan(self, lead: Lead, campaign: str = "welcome", template: str = "hello", **more: Any) -> str:  # noqa: ANN401
         """Plan a message, as a campaign does; by hand, without an enrolment."""

@@ -40,7 +40,7 @@ from services.api.problems import Problem
 from services.receive import Arrival, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, RowMapping
@@ -145,7 +145,8 @@ class Mailing:
         now = clock.now()
         async with self._engine.begin() as connection:
             await connection.run_sync(_hold_back, self._pepper, send, ("",), (), now)
-        consent = dict.fromkeys({MARKETING, send["purpose"] or MARKETING}, False)
+            consent = dict.fromkeys(sorted({MARKETING, send["purpose"] or MARKETING}), False)
+            await connection.run_sync(_answered, send, consent, "unsubscribe", now)
         await self._arrives(request, send, _deed(send, "unsubscribe", consent=consent))
 
     async def _choose(self, request: Request, send: RowMapping, ticked: Collection[str]) -> None:
@@ -155,7 +156,9 @@ class Mailing:
             wanted = {purpose: purpose in ticked for purpose in asked}
             no = [purpose for purpose, yes in wanted.items() if not yes]
             yes = [purpose for purpose, yes in wanted.items() if yes]
-            await connection.run_sync(_hold_back, self._pepper, send, no if yes else ("", *no), yes, clock.now())
+            now = clock.now()
+            await connection.run_sync(_hold_back, self._pepper, send, no if yes else ("", *no), yes, now)
+            await connection.run_sync(_answered, send, wanted, "preferences", now)
         await self._arrives(request, send, _deed(send, "preferences", consent=wanted))
 
     async def _tell(self, request: Request, send: RowMapping, what: What, number: int, link: str) -> None:
@@ -211,6 +214,13 @@ def _hold_back(
         suppression.lift(connection, pepper, key, now, purposes=("", *yes), actor="person", only="unsubscribed")
     said = partial(suppression.suppress, covers="marketing", send_id=send["id"], actor="person")
     said(connection, pepper, key, "unsubscribed", now, purposes=no)
+
+
+def _answered(connection: Connection, send: RowMapping, wanted: Mapping[str, bool], basis: str, now: datetime) -> None:
+    """Have the ledger know it at once, also of somebody who has no open lead any more."""
+    for purpose, yes in wanted.items():
+        state = "given" if yes else "withdrawn"
+        consents.record(connection, send["person_id"], purpose, state, actor="person", basis=basis, now=now)
 
 
 def _choices(connection: Connection, book: JourneyBook, pepper: bytes, send: RowMapping) -> dict[str, bool]:

@@ -140,11 +140,15 @@ def _asked_anew(asked: Asked, held: Suppressed) -> bool:
 
 
 def _consents(asked: Asked, purpose: str) -> Consent | None:
-    """The yes that allows a purpose, unless a later no to all marketing takes it back."""
+    """
+    The yes that allows a purpose, unless a later no to all marketing takes it back.
+
+    Of answers given at one moment, as on one page, each is for its own purpose.
+    """
     given, general = asked.consent.get(purpose), asked.consent.get(MARKETING)
     if given is None or not given.given:
         return None
-    return None if general and not general.given and general.at >= given.at else given
+    return None if general and not general.given and general.at > given.at else given
 
 
 def _capped(mail: Mail, recent: Sequence[datetime], now: datetime) -> datetime | None:
