@@ -1,18 +1,20 @@
 """
 Canaries: every way in is tried out on a schedule, as a sender would.
 
-    form, api, event   over HTTP, to `canary_url` (`throughline up` says it; else the `base_url`), with a key of ours
-    bus                a message to the source's queue, where events are taken from a broker
-    mail               by SMTP or LMTP to our own listener
+    form, api, event, hook   over HTTP, to `canary_url` (`throughline up` says it; else the `base_url`), with a key of
+                             ours, or the hook's own secret
+    bus                      a message to the source's queue, where events are taken from a broker
+    mail                     by SMTP or LMTP to our own listener
 
 One is planned (a row) before it is sent, so that none can be mistaken for a lead. Whether it comes through is noted by
-the worker that reads it. Ways of providers' webhooks, mailboxes and files are not tried: only their owners can send
-there.
+the worker that reads it. Hooks that belong to one provider, mailboxes and files are not tried: only their owners can
+send there.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import smtplib
 import ssl
@@ -28,12 +30,13 @@ from pika.exceptions import AMQPError
 
 from schema import canary
 from schema.incoming import CLOUD_EVENT
+from schema.providers.signatures import secrets_of
 from schema.store import canaries, rows
 from schema.store.ids import new_id
 from services.api import keys
 from services.bus.consume import queue_of
 from services.mail.door import submission_of
-from services.receive import key_digest
+from services.receive import Arrival, Submission, key_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,6 +131,8 @@ def ways(source: Source, settings: Settings) -> list[str]:
     over_http = bool(_address(settings))
     if source.kind in {"form", "api"}:
         return [source.kind] if over_http else []
+    if source.kind == "hook":
+        return ["hook"] * (over_http and source.provider is None)
     if source.kind == "events":
         return ["event"] * over_http + ["bus"] * bool(settings.consume_url)
     if source.kind == "email":
@@ -148,6 +153,12 @@ def _event(each: Canary, settings: Settings, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": CLOUD_EVENT}
     event = canary.event_of(each.name, each.source, each.nonce)
     _post(settings, f"/v1/events?source={each.name}", event, headers, each)
+
+
+def _hook(each: Canary, settings: Settings, _: str) -> None:
+    secrets = secrets_of(os.environ.get(each.source.secret or "", ""))
+    headers = {"Authorization": f"Bearer {secrets[0]}"} if secrets else {}
+    _post(settings, f"/hooks/{each.name}", canary.fields_of(each.source, each.nonce), headers, each)
 
 
 def _bus(each: Canary, settings: Settings, _: str) -> None:
@@ -190,6 +201,7 @@ _SEND: Final[Mapping[str, Callable[[Canary, Settings, str], None]]] = {
     "form": _form,
     "api": _api,
     "event": _event,
+    "hook": _hook,
     "bus": _bus,
     "mail": _mail,
 }
@@ -220,4 +232,7 @@ def _digest(each: Canary) -> bytes:
     if each.path in {"event", "bus"}:
         event = canary.event_of(each.name, each.source, each.nonce)
         return key_digest(f"{event['source']} {event['id']}")
+    if each.path == "hook":  # without a name of its own a delivery is known by its content
+        body = json.dumps(canary.fields_of(each.source, each.nonce)).encode()
+        return Submission([Arrival(each.name, "hook", "application/json", body)], "").digest
     return key_digest(each.nonce)

@@ -144,7 +144,7 @@ async def unmerge(request: Request, person_id: str, key: Key = may("leads:move")
     dependencies=[may("leads:read")],
 )
 async def suggestions(request: Request, person_id: str) -> Response:
-    """List people who may be the same as this one, at most forty, and why. Nobody is merged for it."""
+    """List people who may be the same as this one, at most forty, and why; nobody is merged. Scope `leads:read`."""
     found(await read(request, merges.survivor, person_id), *_UNKNOWN)
     return listed(await read(request, merges.suggestions, person_id))
 

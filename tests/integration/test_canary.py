@@ -73,6 +73,24 @@ def test_a_canary_comes_through_every_way_in_and_is_nobodys_lead(door: Door) -> 
     assert {table: door.spine.rows(f"SELECT FROM {table}") for table in NOBODY} == {table: [] for table in NOBODY}
 
 
+@pytest.mark.parametrize("secret", ["", "s3cret of the shop"])
+def test_a_hook_of_no_provider_is_tried_too_with_its_secret(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("SHOP_SECRET", secret)
+    hooks = "shop: {kind: hook, map: {who.mail: email}%s}" % (", secret: SHOP_SECRET" if secret else "")
+    theirs = "typeform: {kind: hook, provider: typeform}"
+    prepare(postgres_url, default_text().replace("\nsources:\n", f"\nsources:\n  {hooks}\n  {theirs}\n", 1))
+    with api_thread(postgres_url) as door, birds(door) as flock:
+        sent = [each.path for each in flock.fly(clock.now(), started=LONG_AGO) if each.source.kind == "hook"]
+        assert sent == ["hook"]
+        door.settle()
+        with door.spine.engine.connect() as connection:
+            (way,) = canaries.standing(connection, ["shop"], clock.now())
+        assert (way["path"], way["late"], way["error"]) == ("hook", False, None)
+        assert door.spine.rows("SELECT FROM lead") == []
+
+
 def test_a_canary_comes_over_the_bus_where_events_are_taken_from_one(door: Door, rabbitmq_url: str) -> None:
     sender = Sender(rabbitmq_url)
     with consuming(door.spine, rabbitmq_url), birds(door, canary_url="", consume_url=rabbitmq_url) as flock:

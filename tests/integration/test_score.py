@@ -137,7 +137,7 @@ def test_a_closed_lead_is_not_waited_for(spine: Spine) -> None:
 def test_a_score_is_told_again_when_something_came_in_even_if_it_is_the_same(cooling: Spine) -> None:
     cooling.arrives(ANA)
     cooling.run()
-    cooling.arrives(ANA | {"message": "Are you there?"}, channel="email")
+    cooling.arrives(ANA | {"message": "Are you there?"}, channel="api")
     cooling.run()
     assert [row["total"] for row in scored(cooling)] == ["30", "30"]
 

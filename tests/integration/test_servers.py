@@ -234,9 +234,11 @@ def test_each_worker_has_a_virtual_host_on_rabbitmq(rabbitmq_server: str) -> Non
 @pytest.mark.xdist_group("a RabbitMQ to hurt")
 def test_rabbitmq_keeps_a_durable_message_over_a_kill(rabbit: RabbitMQ) -> None:
     with closing(pika.BlockingConnection(pika.URLParameters(rabbit.url))) as connection:
+        connection.channel().queue_declare("kept", durable=True)
+    # A confirm means that the message is on disk; that its queue is, nothing says but an orderly end.
+    with closing(pika.BlockingConnection(pika.URLParameters(rabbit.restart()))) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        channel.queue_declare("kept", durable=True)
         channel.basic_publish("", "kept", b"7", pika.BasicProperties(delivery_mode=2))
 
     rabbit.kill()
