@@ -74,21 +74,26 @@ def _hubspot_key(values: Values) -> str:
 
 
 def _typeform(values: Values) -> Values:
-    """Each answer under its question's `ref`, an e-mail address and a phone number by what they are; hidden fields."""
+    """Each answer under its question's `ref`, the first address and number as what they are; hidden ones."""
     response = members(values.get("form_response"))
     titles = {
         as_text(field.get("ref")) or as_text(field.get("id")): as_text(field.get("title"))
         for field in objects(at(response, "definition.fields"))
     }
     found: Values = {}
+    typed: Values = {}
     for answer in objects(response.get("answers")):
         field = members(answer.get("field"))
         ref = as_text(field.get("ref")) or as_text(field.get("id"))
         kind = as_text(answer.get("type"))
-        put(found, _typeform_name(kind, ref, titles.get(ref, "")), _typeform_value(answer, kind))
-    return {**members(response.get("hidden")), **found}
+        value = _typeform_value(answer, kind)
+        put(found, _typeform_name(kind, ref, titles.get(ref, "")), value)
+        if kind in _TYPEFORM_KINDS:
+            typed.setdefault(_TYPEFORM_KINDS[kind], value)
+    return {**typed, **members(response.get("hidden")), **found}
 
 
+_TYPEFORM_KINDS: Final = {"email": "email", "phone_number": "phone"}
 _MADE_UP: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z|[A-Za-z0-9]{12}\Z")
 """A `ref` that nobody chose."""
 
@@ -96,7 +101,7 @@ _MADE_UP: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}\Z|[A-Za-z0-9]{12}\Z")
 def _typeform_name(kind: str, ref: str, title: str) -> str:
     if ref and not _MADE_UP.match(ref):
         return ref
-    return {"email": "email", "phone_number": "phone"}.get(kind) or ref or title or kind
+    return _TYPEFORM_KINDS.get(kind) or ref or title or kind
 
 
 def _typeform_value(answer: Values, kind: str) -> Any:  # noqa: ANN401 - whatever was answered

@@ -228,6 +228,18 @@ def test_a_form_without_a_mapping_for_its_address_waits_with_one() -> None:
     assert held.detail["suggested_map"]["2"] == "email"
 
 
+def test_an_answer_that_is_an_address_is_one_whatever_its_question_is_called() -> None:
+    answers = [
+        {"type": "email", "email": "ann@lind.example", "field": {"id": "a", "type": "email", "ref": "where_to"}},
+        {"type": "email", "email": "bills@lind.example", "field": {"id": "b", "type": "email", "ref": "invoices"}},
+    ]
+    body = json.dumps({"form_response": {"token": "t", "answers": answers}}).encode()
+    understood = read_hook(Raw("hook", "application/json", body, {}, NOW), Source(kind="hook", provider="typeform"))
+
+    assert match_keys(understood.draft, "survey") == [("email", "ann@lind.example")]
+    assert understood.draft.custom == {"where_to": "ann@lind.example", "invoices": "bills@lind.example"}
+
+
 def test_an_unknown_list_of_named_values_is_read_by_name() -> None:
     body = {"fields": [{"key": "email", "value": "ann@lind.example"}, {"key": "name", "value": "Ann"}]}
 
