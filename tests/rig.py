@@ -29,6 +29,7 @@ from schema.store.engine import make_engine
 from tests.history import Acknowledged, Verdict, check
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterable
 
 ROOT: Final = Path(__file__).parent.parent
@@ -135,6 +136,15 @@ class Rig:
         except psutil.NoSuchProcess:
             return False
         return True
+
+    def kill_one(self, part: str, choice: random.Random) -> None:
+        """Kill one process of a part; one that ended of itself between the look and the signal does not count."""
+
+        def killed() -> bool:
+            found = self.children(part)
+            return bool(found) and self.kill(choice.choice(found))
+
+        until(killed, f"a {part} runs, to be killed")
 
     def arm(self, point: str, action: str) -> Path:
         """Arm a failpoint; the file is gone when somebody has reached it."""

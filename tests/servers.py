@@ -211,7 +211,7 @@ class Mailboxes(_PortServer):
     def __init__(self) -> None:
         super().__init__("imap")
         self.port = _free_ports(1)[0]
-        self.password = secrets.token_urlsafe(12)
+        self.password = secrets.token_hex(12)  # never begins with a dash: it stands on a command line
 
     @property
     def url(self) -> str:
