@@ -21,7 +21,7 @@ from schema.journey import default_text
 from schema.store import journeys, rows
 from schema.store.engine import make_engine
 from schema.store.ids import new_id
-from workers import advance, identify, nurture, qualify, route, score  # noqa: F401 - they register the steps
+from workers import advance, followup, identify, nurture, qualify, route, score  # noqa: F401 - they register the steps
 from workers.runtime import STEPS, Runtime
 
 if TYPE_CHECKING:

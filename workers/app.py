@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 SWEEP: Final = "sweep"
 NURTURE: Final = "nurture"
+FOLLOWUP: Final = "followup"
 DELIVER: Final = "deliver"
 
 
@@ -106,7 +107,7 @@ class DeliveryEnded(dramatiq.Middleware):
 
 def register_steps() -> None:
     """Import the modules of the steps, which puts them into `STEPS` in the order of the way."""
-    for name in (*messages.STEPS, NURTURE):
+    for name in (*messages.STEPS, NURTURE, FOLLOWUP):
         import_module(f"workers.{name}")
 
 

@@ -21,7 +21,7 @@ from schema.facts import Facts, Touch
 from schema.store import rows, staff
 from schema.store.ids import uuid_array
 from schema.tables.purchase import ON_CONFLICT
-from workers import belongings, enrolments
+from workers import belongings, contracts, enrolments, follow_ups, opportunities, surveys, tickets, timers
 from workers.decide.inputs import inputs
 from workers.models import ModelBook
 from workers.pools import Pools
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from workers.decide.advance import Move
     from workers.decide.staff import Staff
     from workers.decide.turns import Ledger
+    from workers.happening import Happening
     from workers.sending.told import Told
+    from workers.timers import Timer
 
 _LEAD_COLUMNS: Final = tuple(column.name for column in tables.lead.c if column.name != "event_tx")
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
@@ -88,6 +90,8 @@ class Case:
     """What its decisions in this batch start from, until the first of them has kept it; None before they begin."""
     came_into: list[str] = field(default_factory=list, repr=False)
     """The states that it came into in this run."""
+    happened: list[Happening] = field(default_factory=list, repr=False)
+    """What happened to it in this run: follow-up rules and surveys hear of it when it is recorded."""
     heard: bool = False
     """Whether campaigns are to hear of it when it is recorded."""
 
@@ -210,6 +214,13 @@ class Case:
             self.lead["due_since"] = self.batch.now
             self.lead["wake_at"] = None
 
+    def begins_at(self) -> str:
+        """The step that a known lead begins with when something new has happened to it."""
+        if lifecycle.turns_down(self.journey, self.facts.state):
+            return "qualify"
+        qualification = self.lead["qualification"] or {}
+        return "score" if qualification.get("passed") else self.journey.steps[0]
+
     def look_again(self, at: datetime | None, *, step: str = "") -> None:
         """
         Have the step at work (or `step`) look at this lead again at a moment; None: it need not.
@@ -231,6 +242,10 @@ class Batch:
     step: str
     receipts: Sequence[RowMapping] = ()
     enrolments: Sequence[RowMapping] = ()
+    went_off: Sequence[RowMapping] = ()
+    """Timers whose time has come."""
+    timers: dict[str, Timer] = field(default_factory=dict)
+    """What is to be looked at again when, by the id of what it is the timer of (`workers/timers.py`)."""
     cases: dict[str, Case] = field(default_factory=dict)
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Rows of the people that arrivals are about, with marks of our own beside the columns."""
@@ -327,7 +342,8 @@ class Batch:
         """Write everything, each table in one statement."""
         self._record_arrivals()
         self.pools.settle()
-        enrolments.hear(self)
+        for hear in (tickets.hear, opportunities.hear, contracts.hear, surveys.hear, follow_ups.hear, enrolments.hear):
+            hear(self)
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
         self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
@@ -342,6 +358,7 @@ class Batch:
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
         self.pools.record()
+        timers.record(self)
         told.record(self)
 
     def _record_arrivals(self) -> None:

@@ -79,8 +79,26 @@ FROM waiting JOIN enrolment AS e ON e.id = waiting.id JOIN lead AS l ON l.id = e
 WHERE {_ENROLMENT_DUE} AND e.id <> ALL(CAST(:ids AS uuid[]))
 ORDER BY waiting.place LIMIT :limit FOR UPDATE OF l, e SKIP LOCKED
 """)  # noqa: S608 - our own text
-_NAMED: Final = {"receipt": _RECEIPTS_NAMED, "lead": _LEADS_NAMED, "enrolment": _ENROLMENTS_NAMED}
-_DUE: Final = {"receipt": _RECEIPTS_DUE, "lead": _LEADS_DUE, "enrolment": _ENROLMENTS_DUE}
+_TIMER: Final = "t.*, l.journey AS lead_journey, t.due_at < :overdue AND (:careful OR t.attempts > 0) AS suspect"
+_TIMERS_NAMED: Final = text(f"""
+SELECT {_TIMER} FROM timer AS t JOIN lead AS l ON l.id = t.lead_id
+WHERE t.id = ANY(CAST(:ids AS uuid[])) AND t.due_at <= :now AND l.journey <> ALL(CAST(:unread AS text[]))
+ORDER BY t.id LIMIT :limit FOR UPDATE OF l, t SKIP LOCKED
+""")  # noqa: S608 - our own text
+_TIMERS_DUE: Final = text(f"""
+SELECT {_TIMER} FROM timer AS t JOIN lead AS l ON l.id = t.lead_id
+WHERE t.due_at <= :now AND l.journey <> ALL(CAST(:unread AS text[])) AND t.id <> ALL(CAST(:ids AS uuid[]))
+ORDER BY t.due_at LIMIT :limit FOR UPDATE OF l, t SKIP LOCKED
+""")  # noqa: S608 - our own text
+TIMED: Final = ("enrolment", "timer")
+"""Subjects that are due at a moment of their own, and locked with their lead."""
+_NAMED: Final = {
+    "receipt": _RECEIPTS_NAMED,
+    "lead": _LEADS_NAMED,
+    "enrolment": _ENROLMENTS_NAMED,
+    "timer": _TIMERS_NAMED,
+}
+_DUE: Final = {"receipt": _RECEIPTS_DUE, "lead": _LEADS_DUE, "enrolment": _ENROLMENTS_DUE, "timer": _TIMERS_DUE}
 _ATTEMPT: Final = {
     "receipt": text("UPDATE receipt SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
     "lead": text("UPDATE lead SET attempts = attempts + 1 WHERE id = ANY(CAST(:ids AS uuid[]))"),
@@ -89,11 +107,16 @@ _ATTEMPT: Final = {
         UPDATE enrolment SET attempts = attempts + 1, due_at = CAST(:now AS timestamptz)
         WHERE id = ANY(CAST(:ids AS uuid[])) AND due_at <= CAST(:now AS timestamptz)
         """),
+    "timer": text("""
+        UPDATE timer SET attempts = attempts + 1, due_at = CAST(:now AS timestamptz)
+        WHERE id = ANY(CAST(:ids AS uuid[])) AND due_at <= CAST(:now AS timestamptz)
+        """),
 }
 _RELEASE: Final = {
     "receipt": text("UPDATE receipt SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
     "lead": text("UPDATE lead SET due_since = NULL WHERE id = :id AND due_since IS NOT NULL"),
     "enrolment": text("UPDATE enrolment SET due_at = NULL WHERE id = :id AND due_at <= :now"),
+    "timer": text("UPDATE timer SET due_at = NULL WHERE id = :id AND due_at <= :now"),
 }
 
 
@@ -127,11 +150,11 @@ def claim(
 def count_attempt(connection: Connection, subject: str, ids: Sequence[str], now: datetime) -> None:
     """Keep that rows are tried once more."""
     if ids:
-        given = {"now": now} if subject == "enrolment" else {}
+        given = {"now": now} if subject in TIMED else {}
         connection.execute(_ATTEMPT[subject], {"ids": uuid_array(ids)} | given)
 
 
 def release(connection: Connection, subject: str, row_id: str, now: datetime) -> bool:
     """Make a row due no more; tell whether it was."""
-    given = {"now": now} if subject == "enrolment" else {}
+    given = {"now": now} if subject in TIMED else {}
     return bool(connection.execute(_RELEASE[subject], {"id": row_id} | given).rowcount)

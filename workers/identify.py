@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from schema import lifecycle, payload, tables
+from schema import payload, tables
 from schema.draft import match_keys, says_something
 from schema.events import LeadCreated, LeadTouched, PersonOptInRequested
 from schema.facts import Facts, Touch
@@ -251,17 +251,9 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
         ),
     )
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:
-        case.go(begins_at(case))
+        case.go(case.begins_at())
     _ask_to_confirm(case, arrival)
     _settle(batch, receipt, "merged", lead=case, test=arrival.understood.test)
-
-
-def begins_at(case: Case) -> str:
-    """The step that a known lead begins with for another arrival."""
-    if lifecycle.turns_down(case.journey, case.facts.state):
-        return "qualify"
-    qualification = case.lead["qualification"] or {}
-    return "score" if qualification.get("passed") else case.journey.steps[0]
 
 
 def _ask_to_confirm(case: Case, arrival: Arrival) -> None:

@@ -34,7 +34,6 @@ from schema.store.journeys import JourneyBook
 from workers import campaigns_merged, people
 from workers.batch import Batch, Case
 from workers.decide.merge import further, united
-from workers.identify import begins_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -222,7 +221,7 @@ def take_in_hand(batch: Batch, leads: Iterable[Mapping[str, Any]]) -> bool:
 def look_again(case: Case) -> None:
     """Have an open lead looked at again, as after another touch."""
     if case.lead["open"] and case.lead["next_step"] != case.journey.steps[0]:
-        case.go(begins_at(case))
+        case.go(case.begins_at())
 
 
 def gain(case: Case, other: Mapping[str, Any]) -> None:

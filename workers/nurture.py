@@ -23,7 +23,6 @@ from schema.store import campaigns, rows
 from schema.store.ids import new_id, uuid_array
 from workers.decide.nurture import Enrolled, Sent, walk
 from workers.enrolments import keep_changed
-from workers.identify import begins_at
 from workers.runtime import step
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _answered(batch: Batch, walked: Sequence[Walked]) -> list[Walked]:
 def _look_anew(case: Case) -> None:
     """Have an open lead qualified or scored again, now that more is known of its person."""
     if case.lead["open"] and case.lead["next_step"] is None:
-        case.go(begins_at(case))
+        case.go(case.begins_at())
 
 
 def _tell(case: Case, row: RowMapping, found: Walk) -> None:

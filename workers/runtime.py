@@ -41,7 +41,7 @@ from schema.store.engine import is_transient
 from schema.store.ids import new_id, uuid_array
 from schema.store.journeys import JourneyBook
 from workers.batch import Batch
-from workers.claim import claim, count_attempt, release
+from workers.claim import TIMED, claim, count_attempt, release
 from workers.models import ModelBook
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Step:
     """One piece of processing: its name (also of its actor and queue), whose rows are due, and what it does."""
 
     name: str
-    subject: str  # receipt, lead or enrolment
+    subject: str  # receipt, lead, enrolment or timer
     work: Work
 
 
@@ -210,7 +210,7 @@ class Runtime:
         unread = set(self._book.unreadable())
         while True:
             wanted = {"overdue": overdue, "unread": sorted(unread)}
-            if step.subject == "enrolment":
+            if step.subject in TIMED:
                 wanted |= {"now": now, "careful": time.monotonic() < self._careful_until}
             else:
                 wanted |= {"step": step.name}
@@ -238,9 +238,10 @@ class Runtime:
     def _work(self, batch: Batch, step: Step, due: Sequence[RowMapping]) -> None:
         if step.subject == "receipt":
             batch.receipts = sorted(due, key=itemgetter("received_at", "id"))
-        elif step.subject == "enrolment":
+        elif step.subject in TIMED:
             younger = set(batch.load({row["lead_id"] for row in due}))
-            batch.enrolments = [row for row in due if row["lead_id"] not in younger]
+            free = [row for row in due if row["lead_id"] not in younger]
+            batch.enrolments, batch.went_off = (free, ()) if step.subject == "enrolment" else ((), free)
             batch.postponed += [row["id"] for row in due if row["lead_id"] in younger]
         else:
             batch.postponed += batch.load([row["id"] for row in due])

@@ -29,7 +29,7 @@ from schema import messages
 from schema.store import campaigns, clock, sends
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
-from workers import looks
+from workers import looks, timers
 from workers.merge import merge_by_rule
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ class Sweeper:
             late = owing(connection, now - self._after, self._book)
             if looks.begin(connection, self._book, now) or campaigns.owes(connection, now):
                 late.append("nurture")
+            if timers.owes(connection, now):
+                late.append("followup")
             if sends.owes(connection, now, self._lease):
                 late.append("deliver")
         steps = [step for step in messages.QUEUES if step in woken or step in late]

@@ -24,8 +24,10 @@ from pydantic import (
 )
 
 from schema.journey.campaign import Campaign, Mail, Template
+from schema.journey.contract import Contracts, Health, Offer
 from schema.journey.expressions import Expression, Reads
 from schema.journey.fields import nearest
+from schema.journey.follow_up import FollowUpRule
 from schema.journey.parts import (
     Calendar,
     Code,
@@ -42,8 +44,11 @@ from schema.journey.parts import (
     Zone,
     in_a_list,
 )
+from schema.journey.pipeline import Pipeline
 from schema.journey.question import LIMIT, atoms, edges
+from schema.journey.service import Service
 from schema.journey.source import Source
+from schema.journey.survey import Survey
 
 KPIS = {
     "arrivals": "how many came in",
@@ -388,6 +393,13 @@ class Journey(Part):
     mail: Mail | None = None
     templates: dict[Name, Template] = {}
     campaigns: dict[Code, Campaign] = {}
+    pipelines: dict[Code, Pipeline] = {}
+    contracts: Contracts | None = None
+    health: Health | None = None
+    offers: dict[Code, Offer] = {}
+    service: Service | None = None
+    follow_ups: dict[Code, FollowUpRule] = {}
+    surveys: dict[Code, Survey] = {}
 
     _version: str = PrivateAttr("")
 
@@ -443,6 +455,14 @@ class Journey(Part):
         yield from (transition.when for transition in self.transitions.values() if transition.when)
         for campaign in self.campaigns.values():
             yield from (question for _, question in campaign.questions())
+        yield from (rule.when for rule in self.health.rules) if self.health else ()
+        yield from (offer.when for offer in self.offers.values())
+        if self.service:
+            yield from (each.when for each in self.service.opens if each.when)
+            yield from (desk.when for desk in self.service.desks.values() if desk.when)
+            yield from (sla.when for sla in self.service.slas.values() if sla.when)
+        yield from (rule.when for rule in self.follow_ups.values() if rule.when)
+        yield from (survey.when for survey in self.surveys.values() if survey.when)
 
     @cached_property
     def reads(self) -> Reads:

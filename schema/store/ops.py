@@ -59,6 +59,9 @@ FROM (
       ON e.journey_name = c.journey_name AND e.campaign = c.campaign AND e.due_at <= now()
     WHERE NOT {STANDS_STILL.format(of="c")}
   UNION ALL
+    SELECT 'followup', t.due_at, {_TAKEN.replace("xmax", "t.xmax")}, l.journey
+    FROM timer AS t JOIN lead AS l ON l.id = t.lead_id WHERE t.due_at <= now()
+  UNION ALL
     SELECT 'deliver', due_at, false, journey FROM send
     WHERE state = 'planned' AND lane = ANY('{{0,1}}') AND due_at <= now()
   UNION ALL
@@ -101,6 +104,7 @@ _AGAIN: Final = {
         UPDATE enrolment SET due_at = :now, attempts = 0
         WHERE id = :subject AND outcome IS NULL AND due_at IS NULL
         """),
+    "timer": text("UPDATE timer SET due_at = :now, attempts = 0 WHERE id = :subject AND due_at IS NULL"),
 }
 _REJECT: Final = text("""
 UPDATE receipt SET status = 'rejected', reason = :reason
@@ -110,6 +114,7 @@ _CANCEL: Final = text("""
 UPDATE enrolment SET outcome = 'cancelled', reason = :reason, step = NULL, ended_at = :now
 WHERE id = :subject AND outcome IS NULL AND due_at IS NULL
 """)
+_STOP: Final = text("DELETE FROM timer WHERE id = :subject AND due_at IS NULL")
 _SETTLE: Final = text("""
 UPDATE lead SET next_step = NULL, attempts = 0, decisions = decisions + 1, updated_at = :now
 WHERE id = :subject AND next_step IS NOT NULL AND due_since IS NULL RETURNING decisions, journey
@@ -202,7 +207,8 @@ def discard(connection: Connection, letter_id: str, reason: str, actor: str, now
     """
     Give up a dead letter's work; None if there is no such letter.
 
-    A receipt becomes `rejected`, a lead is settled, somebody's way through a campaign is cancelled.
+    A receipt becomes `rejected`, a lead is settled, somebody's way through a campaign is cancelled,
+    a timer is taken away.
 
     What has become due again since then goes on; only the letter is closed.
     """
@@ -214,6 +220,8 @@ def discard(connection: Connection, letter_id: str, reason: str, actor: str, now
         connection.execute(_REJECT, {"subject": letter["subject_id"], "reason": reason})
     elif letter["subject"] == "enrolment":
         connection.execute(_CANCEL, {"subject": letter["subject_id"], "reason": reason, "now": now})
+    elif letter["subject"] == "timer":
+        connection.execute(_STOP, {"subject": letter["subject_id"]})
     else:
         _settle(connection, letter, reason, actor, now)
     return resolved

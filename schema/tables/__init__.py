@@ -9,14 +9,17 @@ from schema.tables.assignment import assignment
 from schema.tables.base import metadata
 from schema.tables.campaign import campaign_look, campaign_state, enrolment, enrolment_step
 from schema.tables.consent import consent
+from schema.tables.contract import contract
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
+from schema.tables.follow_up import follow_up
 from schema.tables.hint import hint
 from schema.tables.importing import import_run
 from schema.tables.journey import journey, journey_activation, journey_active, journey_move
 from schema.tables.lead import lead
 from schema.tables.message import mailbox, message
+from schema.tables.opportunity import opportunity, opportunity_change
 from schema.tables.person import company, person, person_key, person_merge, person_suggestion
 from schema.tables.pool import pool
 from schema.tables.prediction import prediction_active, prediction_model
@@ -24,6 +27,9 @@ from schema.tables.purchase import purchase
 from schema.tables.receipt import receipt, submission
 from schema.tables.retrieval import retrieval
 from schema.tables.send import send, suppression
+from schema.tables.survey import survey
+from schema.tables.ticket import ticket, ticket_clock, ticket_entry, ticket_pause
+from schema.tables.timer import timer
 from schema.tables.touchpoint import touchpoint
 from schema.tables.transition import transition
 
@@ -39,11 +45,13 @@ __all__ = [
     "company",
     "consent",
     "consumer",
+    "contract",
     "dead_letter",
     "decision",
     "enrolment",
     "enrolment_step",
     "event",
+    "follow_up",
     "hint",
     "import_run",
     "journey",
@@ -54,6 +62,8 @@ __all__ = [
     "mailbox",
     "message",
     "metadata",
+    "opportunity",
+    "opportunity_change",
     "person",
     "person_key",
     "person_merge",
@@ -67,6 +77,12 @@ __all__ = [
     "send",
     "submission",
     "suppression",
+    "survey",
+    "ticket",
+    "ticket_clock",
+    "ticket_entry",
+    "ticket_pause",
+    "timer",
     "touchpoint",
     "transition",
 ]

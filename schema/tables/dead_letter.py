@@ -1,4 +1,4 @@
-"""Dead letters: receipts, leads and enrolments whose step kept failing, set aside to be seen, retried or discarded."""
+"""Dead letters: what kept failing in its step, set aside to be seen, retried or discarded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ dead_letter = Table(
     metadata,
     Column("id", UUID(as_uuid=False), primary_key=True),
     Column("step", Text, nullable=False),
-    Column("subject", Text, nullable=False, comment="receipt, lead or enrolment"),
+    Column("subject", Text, nullable=False, comment="receipt, lead, enrolment or timer"),
     Column("subject_id", UUID(as_uuid=False), nullable=False),
     Column("fingerprint", Text, nullable=False, comment="the same for failures of the same kind and place"),
     Column("error", Text, nullable=False, comment="class and code, never a value"),
@@ -22,7 +22,7 @@ dead_letter = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("resolved_at", DateTime(timezone=True)),
     Column("resolution", Text, comment="retried or discarded"),
-    CheckConstraint("subject IN ('receipt', 'lead', 'enrolment')", name="subject_known"),
+    CheckConstraint("subject IN ('receipt', 'lead', 'enrolment', 'timer')", name="subject_known"),
     CheckConstraint("(resolved_at IS NULL) = (resolution IS NULL)", name="resolution_has_time"),
     Index(
         "uq_dead_letter_open",

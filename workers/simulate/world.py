@@ -20,7 +20,6 @@ from schema.store.journeys import JourneyBook
 from workers import advance, moves, owners, qualify, route, score  # noqa: F401 - they register the steps
 from workers.batch import Batch, Case, score_facts
 from workers.decide.staff import Staff
-from workers.identify import begins_at
 from workers.models import ModelBook
 from workers.runtime import STEPS
 from workers.simulate.course import Course, Notes, course
@@ -221,7 +220,7 @@ class World:
             self._batch.latest[lead["person_id"]] = lead["id"]
         life.touches.append(touch)
         case = self._case(life, at)
-        case.go(self.journey.steps[0] if new else begins_at(case))
+        case.go(self.journey.steps[0] if new else case.begins_at())
         self._run(life, case)
 
     def _wake(self, life: Life, at: datetime) -> None:

@@ -1,0 +1,43 @@
+"""Surveys as values: who is asked how satisfied they are, when, how often, and what a low answer leads to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StrictInt, model_validator
+
+from schema.journey.parts import Code, Duration, Name, Part, Question, Text, TouchKind, in_a_list
+
+
+class Survey(Part):
+    """
+    A question to a customer: `csat` (1 to 5, how satisfied with this) or `nps` (0 to 10, would they recommend us).
+
+    It is asked `after` an `event` (a kind of touchpoint or one of ours, such as `ticket.resolved`) or after the lead
+    came into a `state`, of `sample` per cent of them, nobody twice within `cooldown` by whichever survey, and not at
+    all when the ticket was opened again meanwhile. It can be answered within `open`. An answer of `low` or less opens a
+    ticket of the kind `complaint`.
+    """
+
+    label: Text | None = None
+    kind: Literal["csat", "nps"]
+    event: Annotated[tuple[TouchKind, ...], BeforeValidator(in_a_list, TouchKind | tuple[TouchKind, ...])] = ()
+    state: Code | None = None
+    when: Question | None = None
+    after: Duration | None = None
+    sample: Annotated[StrictInt, Field(ge=1, le=100)] = 100
+    cooldown: Duration = timedelta(days=14)
+    open: Duration = timedelta(days=30)
+    question: Text
+    template: Name
+    low: Annotated[StrictInt, Field(ge=0, le=10)] | None = None
+    complaint: Code | None = None
+
+    @model_validator(mode="after")
+    def _set_off(self) -> Survey:
+        if (self.state is None) == (not self.event):
+            raise ValueError("give either `state` or `event`: after what it is asked")
+        if (self.low is None) != (self.complaint is None):
+            raise ValueError("`low` and `complaint` belong together: which answers open a ticket of which kind")
+        return self
