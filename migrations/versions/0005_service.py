@@ -328,7 +328,8 @@ ALTER TABLE dead_letter ADD CONSTRAINT ck_dead_letter_subject_known
     CHECK (subject IN ('receipt', 'lead', 'enrolment'));
 COMMENT ON COLUMN dead_letter.subject IS 'receipt, lead or enrolment';
 DROP TABLE
-    timer, opportunity, opportunity_change, ticket, ticket_entry, ticket_clock, ticket_pause, follow_up, contract, survey
+    timer, opportunity, opportunity_change, ticket, ticket_entry, ticket_clock, ticket_pause, follow_up, contract,
+    survey
 """
 
 
