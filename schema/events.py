@@ -8,7 +8,7 @@ its lead and its number on that lead, so the same event has the same id however 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal, TYPE_CHECKING
 
 import msgspec
 
@@ -240,6 +240,192 @@ class CampaignHeld(Event, frozen=True):
     per_s: int
 
 
+class TicketOpened(Event, frozen=True):
+    """A customer wants something of us: an issue, a complaint, a request, a question. `by`: `customer`, or who did."""
+
+    ticket_id: str
+    person_id: str
+    kind: str
+    priority: str
+    source: str
+    channel: str
+    by: str
+    refers_to: str | None
+
+
+class TicketAssigned(Event, frozen=True):
+    """Somebody is to see to the ticket; without an `owner` it waits at its `desk`, for the `reason`."""
+
+    ticket_id: str
+    desk: str | None
+    owner: str | None
+    from_owner: str | None
+    reason: str
+
+
+class TicketReplied(Event, frozen=True):
+    """We answered; `after_s` seconds after it was opened, for the `first` answer."""
+
+    ticket_id: str
+    by: str
+    channel: str
+    first: bool
+    after_s: int | None
+
+
+class TicketWaiting(Event, frozen=True):
+    """The ticket waits for its customer."""
+
+    ticket_id: str
+    by: str
+
+
+class TicketResolved(Event, frozen=True):
+    """It is done, if the customer does not object: `after_s` seconds after it was opened."""
+
+    ticket_id: str
+    kind: str
+    by: str
+    owner: str | None
+    root_cause: str | None
+    after_s: int
+
+
+class TicketReopened(Event, frozen=True):
+    """It was resolved, and is not: for the so manieth `time`."""
+
+    ticket_id: str
+    kind: str
+    by: str
+    time: int
+
+
+class TicketClosed(Event, frozen=True):
+    """It is over for good."""
+
+    ticket_id: str
+    kind: str
+    by: str
+
+
+class TicketAtRisk(Event, frozen=True):
+    """
+    Much of the time is over within which something was promised: a `metric`, for the so manieth time (`cycle`).
+
+    `at` is when that was, which may be long ago where nobody looked; `target_s` is in seconds of working time.
+    """
+
+    ticket_id: str
+    metric: str
+    cycle: int
+    policy: str
+    target_s: int
+    at: str
+    owner: str | None
+
+
+class TicketBreached(Event, frozen=True):
+    """The time is over within which something was promised; the fields are those of `ticket.at_risk`."""
+
+    ticket_id: str
+    metric: str
+    cycle: int
+    policy: str
+    target_s: int
+    at: str
+    owner: str | None
+
+
+class TicketEscalated(Event, frozen=True):
+    """So many `percent` of the time are over: `to` should see to it (null: it is nobody's), and has it if `assigned`."""
+
+    ticket_id: str
+    metric: str
+    cycle: int
+    policy: str
+    percent: int
+    at: str
+    to: str | None
+    assigned: bool
+
+
+class ContractStarted(Event, frozen=True):
+    """A contract runs from now on, or from its first day on; days are days of its time zone. `quiet`: from a file."""
+
+    contract_id: str
+    person_id: str
+    starts_on: str
+    ends_on: str
+    tz: str
+    renews_itself: bool
+    amount: str | None
+    currency: str | None
+    by: str
+    quiet: bool = False
+
+
+class ContractRenewalDue(Event, frozen=True):
+    """
+    The end of a contract comes near, and it does not renew itself.
+
+    `before_s` is the moment of the journey that this is, `late_s` how much later it is told, and `missed` how many
+    moments before it nobody could tell.
+    """
+
+    contract_id: str
+    person_id: str
+    ends_on: str
+    before_s: int
+    late_s: int
+    missed: int
+
+
+class ContractRenewed(Event, frozen=True):
+    """The term `follows` has another after it: `contract_id`. `by`: `itself`, `arrival`, or who did it by hand."""
+
+    contract_id: str
+    follows: str
+    person_id: str
+    starts_on: str
+    ends_on: str
+    tz: str
+    renews_itself: bool
+    amount: str | None
+    currency: str | None
+    by: str
+    quiet: bool = False
+
+
+class ContractCancelled(Event, frozen=True):
+    """A contract is not renewed any more; it runs until `ends_on`."""
+
+    contract_id: str
+    person_id: str
+    ends_on: str
+    reason: str | None
+    by: str
+    quiet: bool = False
+
+
+class ContractEnded(Event, frozen=True):
+    """A contract is over: `cancelled` before, or not renewed in time; `running` others of the lead go on."""
+
+    contract_id: str
+    person_id: str
+    ends_on: str
+    cancelled: bool
+    reason: str | None
+    running: int
+
+
+class CustomerAtRisk(Event, frozen=True):
+    """A customer's health fell below `at_risk`: they may leave. Told again only after they were well."""
+
+    person_id: str
+    score: int
+    at_risk: int
+
+
 class FollowUpRequested(Event, frozen=True):
     """A campaign asks for a task: `to` is a person of the journey (null: nobody has the lead yet), with a due time."""
 
@@ -250,6 +436,207 @@ class FollowUpRequested(Event, frozen=True):
     text: str
     to: str | None
     due_at: str | None
+
+
+class FollowUpCreated(Event, frozen=True):
+    """
+    There is work for a person: `owner`, by their short name (null: nobody has the lead yet), with a due time.
+
+    `about` is what kind of thing it is about, with its id; `rule` is of the journey, `campaign/step`, or null: by hand.
+    """
+
+    follow_up_id: str
+    person_id: str
+    rule: str | None
+    about: str
+    about_id: str
+    owner: str | None
+    due_at: str
+
+
+class FollowUpAssigned(Event, frozen=True):
+    """Open work is somebody else's now; `left` had it before. `reason`: lead_owner, agent, escalated or by_hand."""
+
+    follow_up_id: str
+    owner: str | None
+    left: str | None
+    reason: str
+
+
+class FollowUpSnoozed(Event, frozen=True):
+    """Open work was put off: it is due at `due_at` now."""
+
+    follow_up_id: str
+    owner: str | None
+    until: str
+    due_at: str
+
+
+class FollowUpReminded(Event, frozen=True):
+    """The owner is to be reminded of work that is due soon."""
+
+    follow_up_id: str
+    owner: str | None
+    due_at: str
+
+
+class FollowUpLate(Event, frozen=True):
+    """Work was not done until it was due."""
+
+    follow_up_id: str
+    owner: str | None
+    due_at: str
+
+
+class FollowUpEscalated(Event, frozen=True):
+    """Somebody is to hear that work is late; with `assigned` it is theirs now."""
+
+    follow_up_id: str
+    owner: str | None
+    to: str | None
+    assigned: bool
+
+
+class FollowUpDone(Event, frozen=True):
+    """Work was done, with one of the outcomes of its rule."""
+
+    follow_up_id: str
+    rule: str | None
+    outcome: str
+    owner: str | None
+    done_by: str
+
+
+class FollowUpCancelled(Event, frozen=True):
+    """Work fell away: by hand, or for what became of what it is about."""
+
+    follow_up_id: str
+    owner: str | None
+    reason: str
+
+
+class OpportunityOpened(Event, frozen=True):
+    """There may be a sale. `by`: `journey`, or who opened it by hand; amounts are exact decimals, as text."""
+
+    opportunity_id: str
+    person_id: str
+    pipeline: str
+    stage: str
+    owner: str | None
+    amount: str | None
+    currency: str | None
+    by: str
+
+
+class OpportunityChanged(Event, frozen=True):
+    """What is known of a possible sale, or its stage, is not what it was; `fields` names what changed."""
+
+    opportunity_id: str
+    pipeline: str
+    from_stage: str
+    stage: str
+    fields: list[str]
+    owner: str | None
+    amount: str | None
+    currency: str | None
+    by: str
+
+
+class OpportunityWon(Event, frozen=True):
+    """They bought, `after_s` seconds after it was opened; `stage` is where it stood."""
+
+    opportunity_id: str
+    person_id: str
+    pipeline: str
+    stage: str
+    owner: str | None
+    amount: str | None
+    currency: str | None
+    after_s: int
+    by: str
+
+
+class OpportunityLost(Event, frozen=True):
+    """They did not buy, for a `reason` of the pipeline, or for what became of the lead."""
+
+    opportunity_id: str
+    person_id: str
+    pipeline: str
+    stage: str
+    owner: str | None
+    amount: str | None
+    currency: str | None
+    reason: str
+    after_s: int
+    by: str
+
+
+class OpportunityReopened(Event, frozen=True):
+    """It was over, and is open again at `stage`; `was` is its outcome until then."""
+
+    opportunity_id: str
+    pipeline: str
+    stage: str
+    owner: str | None
+    was: str
+    by: str
+
+
+class OpportunityQuiet(Event, frozen=True):
+    """
+    Nothing has happened to an open one for `silent_s` seconds, longer than `limit_s`; told once for each spell.
+
+    `rests_on`: the limit comes from so many others that went on from its stage; null: the journey says it.
+    """
+
+    opportunity_id: str
+    pipeline: str
+    stage: str
+    owner: str | None
+    silent_s: int
+    limit_s: int
+    rests_on: int | None
+
+
+class SurveySent(Event, frozen=True):
+    """Somebody is asked how satisfied they are; `agent` is whose work that is about. The mail goes out next."""
+
+    survey_id: str
+    person_id: str
+    survey: str
+    kind: Literal["csat", "nps"]
+    about: str
+    about_id: str
+    agent: str | None
+    expires_at: str
+
+
+class SurveyAnswered(Event, frozen=True):
+    """
+    Somebody said how satisfied they are: `csat` 1 to 5, `nps` 0 to 10. What they wrote beside it is not told.
+
+    `answer` is 1 for the first one; the latest counts. `ticket_id` is the complaint that a low one opened.
+    """
+
+    survey_id: str
+    person_id: str
+    survey: str
+    kind: Literal["csat", "nps"]
+    score: int
+    answer: int
+    about: str
+    about_id: str
+    agent: str | None
+    channel: str
+    ticket_id: str | None
+
+
+class SurveyCancelled(Event, frozen=True):
+    """Nobody is asked after all, for a `reason`."""
+
+    survey_id: str
+    survey: str
+    reason: str
 
 
 TYPES: Final[dict[str, type[Event]]] = {
@@ -275,7 +662,40 @@ TYPES: Final[dict[str, type[Event]]] = {
     "campaign.exited": CampaignExited,
     "campaign.notified": CampaignNotified,
     "campaign.held": CampaignHeld,
+    "opportunity.opened": OpportunityOpened,
+    "opportunity.changed": OpportunityChanged,
+    "opportunity.won": OpportunityWon,
+    "opportunity.lost": OpportunityLost,
+    "opportunity.reopened": OpportunityReopened,
+    "opportunity.quiet": OpportunityQuiet,
+    "ticket.opened": TicketOpened,
+    "ticket.assigned": TicketAssigned,
+    "ticket.replied": TicketReplied,
+    "ticket.waiting": TicketWaiting,
+    "ticket.resolved": TicketResolved,
+    "ticket.reopened": TicketReopened,
+    "ticket.closed": TicketClosed,
+    "ticket.at_risk": TicketAtRisk,
+    "ticket.breached": TicketBreached,
+    "ticket.escalated": TicketEscalated,
+    "contract.started": ContractStarted,
+    "contract.renewal_due": ContractRenewalDue,
+    "contract.renewed": ContractRenewed,
+    "contract.cancelled": ContractCancelled,
+    "contract.ended": ContractEnded,
+    "customer.at_risk": CustomerAtRisk,
     "follow_up.requested": FollowUpRequested,
+    "follow_up.created": FollowUpCreated,
+    "follow_up.assigned": FollowUpAssigned,
+    "follow_up.snoozed": FollowUpSnoozed,
+    "follow_up.reminded": FollowUpReminded,
+    "follow_up.late": FollowUpLate,
+    "follow_up.escalated": FollowUpEscalated,
+    "follow_up.done": FollowUpDone,
+    "follow_up.cancelled": FollowUpCancelled,
+    "survey.sent": SurveySent,
+    "survey.answered": SurveyAnswered,
+    "survey.cancelled": SurveyCancelled,
 }
 _NAMES: Final = {kind: name for name, kind in TYPES.items()}
 

@@ -21,7 +21,7 @@ class Touch:
     """
     One interaction. `new` until the lead has been advanced for it: a purchase moves a lead once.
 
-    `machine`: its sender says that a program did it, not a person.
+    `machine`: its sender says that a program did it, not a person. `ours`: it came of our own work, by no receipt.
     """
 
     kind: str
@@ -29,6 +29,7 @@ class Touch:
     id: str
     new: bool = True
     machine: bool = False
+    ours: bool = False
 
 
 @dataclass(slots=True)

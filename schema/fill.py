@@ -44,6 +44,7 @@ _DEEPEST: Final = 20
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&\"'=:/@])")
 """What can mean something in Markdown, or make a link by itself."""
 _BREAKS: Final = re.compile(r"\s+")
+_ADDRESS: Final = re.compile(r"(https?://[^\s<>\"'`\\^{|}\x00-\x1f\x7f]*[^\s<>\"'`\\^{|}\x00-\x1f\x7f.,;:!?)\]])")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _NAME: Final = re.compile(r"([\w.]+)['\"]? is undefined")
 
@@ -234,6 +235,17 @@ def _in_line(text: str) -> str:
 def _in_markdown(text: str) -> str:
     """Text that Markdown shows as it is; lines become one, so that it begins no block of its own."""
     return _MARKDOWN.sub(r"\\\1", _BREAKS.sub(" ", _CONTROL.sub(" ", text)))
+
+
+def as_typed(text: str) -> str:
+    """Markdown that shows a text as somebody typed it, line by line; web addresses in it are links."""
+    blocks = re.split(r"\n[ \t]*(?:\n[ \t]*)+", text.replace("\r\n", "\n").replace("\r", "\n").strip())
+    return "\n\n".join("\\\n".join(map(_typed_line, block.split("\n"))) for block in blocks)
+
+
+def _typed_line(line: str) -> str:
+    parts = _ADDRESS.split(line)
+    return "".join(f"<{part}>" if number % 2 else _in_markdown(part) for number, part in enumerate(parts))
 
 
 _ENVIRONMENTS: Final[Mapping[Kind, _Environment]] = {

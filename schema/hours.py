@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -60,6 +60,12 @@ def hours(calendar: Calendar, tz: str | None = None) -> Hours:
     zone = calendar.tz if tz is None or "tz" in calendar.model_fields_set else tz
     days = tuple((calendar.__pydantic_extra__ or {}).items())
     return _compiled(zone, days, calendar.holidays)
+
+
+def day_ends(zone: str, at: datetime) -> datetime:
+    """When the day ends on the wall clock of a zone: the first moment of the next one, in UTC."""
+    tomorrow = at.astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 @lru_cache(maxsize=4096)

@@ -95,8 +95,8 @@ def sale(said: Understood) -> Sale | None:
         return None
     given = said.data.get("purchase")
     if isinstance(given, dict):
-        return _sale(kind, _named(given))
-    return _sale(kind, _named(said.data.get("properties", {})) | _named(said.draft.custom))
+        return _sale(kind, named_values(given))
+    return _sale(kind, named_values(said.data.get("properties", {})) | named_values(said.draft.custom))
 
 
 def prepared(
@@ -146,18 +146,18 @@ def currency(value: JSON) -> str | None:
 
 def _sale(kind: Kind, named: Mapping[str, JSON]) -> Sale:
     found = Sale(kind)
-    said = _first(named, _AMOUNTS)
-    unit = _first(named, _CURRENCIES)
+    said = first_of(named, _AMOUNTS)
+    unit = first_of(named, _CURRENCIES)
     if isinstance(said, dict):
-        inside = _named(said)
-        said, unit = _first(inside, ("value", "amount")), unit or _first(inside, _CURRENCIES)
+        inside = named_values(said)
+        said, unit = first_of(inside, ("value", "amount")), unit or first_of(inside, _CURRENCIES)
     _read_money(found, said, unit)
-    order = _text(_first(named, _ORDERS))
+    order = line_of(first_of(named, _ORDERS))
     if found.kind == "refund":
-        found.external_id, found.order_id = _text(_first(named, _REFUNDS)), order
+        found.external_id, found.order_id = line_of(first_of(named, _REFUNDS)), order
     else:
         found.external_id = order
-    found.products = _products(_first(named, _PRODUCTS))
+    found.products = products_of(first_of(named, _PRODUCTS))
     return found
 
 
@@ -171,11 +171,11 @@ def _read_money(found: Sale, said: JSON, unit: JSON) -> None:
     written = re.sub(r"[\d.,\s-]", "", said[:_LONGEST]) if isinstance(said, str) else None
     found.currency = currency(unit) or currency(written)
     if found.currency is None:
-        found.currency = _text(unit) or _text(written)
+        found.currency = line_of(unit) or line_of(written)
         found.issues.append("currency_unknown" if found.currency else "currency_missing")
 
 
-def _named(values: Mapping[str, JSON]) -> dict[str, JSON]:
+def named_values(values: Mapping[str, JSON]) -> dict[str, JSON]:
     """The values of an order by their plain names, those of the outermost place first."""
     found: dict[str, JSON] = {}
     for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
@@ -188,11 +188,11 @@ def _named(values: Mapping[str, JSON]) -> dict[str, JSON]:
     return found
 
 
-def _first(named: Mapping[str, JSON], names: tuple[str, ...]) -> JSON:
+def first_of(named: Mapping[str, JSON], names: tuple[str, ...]) -> JSON:
     return next((named[name] for name in names if named.get(name) not in (None, "")), None)
 
 
-def _text(value: JSON) -> str | None:
+def line_of(value: JSON) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if not isinstance(value, str) and not abs(value) < _LARGEST_ID:
@@ -200,7 +200,7 @@ def _text(value: JSON) -> str | None:
     return " ".join(without_controls(str(value)).split())[:_LONGEST] or None
 
 
-def _products(value: JSON) -> list[dict[str, str]]:
+def products_of(value: JSON) -> list[dict[str, str]]:
     """What was bought: `name`, `sku`, `quantity` and `price` as far as they are told."""
     listed = value if isinstance(value, list) else [value]
     found = [_product(each) for each in listed[:_MOST_PRODUCTS]]
@@ -209,14 +209,14 @@ def _products(value: JSON) -> list[dict[str, str]]:
 
 def _product(value: JSON) -> dict[str, str]:
     if not isinstance(value, dict):
-        name = _text(value)
+        name = line_of(value)
         return {"name": name} if name else {}
     named = {normal_name(key): item for key, item in value.items()}
-    price = amount(_first(named, ("price", "unitprice", "total", "amount")))
+    price = amount(first_of(named, ("price", "unitprice", "total", "amount")))
     parts = {
-        "name": _text(_first(named, ("name", "title", "productname", "description"))),
-        "sku": _text(_first(named, ("sku", "productid", "id"))),
-        "quantity": _text(_first(named, ("quantity", "qty"))),
+        "name": line_of(first_of(named, ("name", "title", "productname", "description"))),
+        "sku": line_of(first_of(named, ("sku", "productid", "id"))),
+        "quantity": line_of(first_of(named, ("quantity", "qty"))),
         "price": None if price is None else str(price),
     }
     return {name: part for name, part in parts.items() if part}

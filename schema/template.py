@@ -15,10 +15,12 @@ from string import Template as Blanks
 from typing import TYPE_CHECKING, Any, Final
 
 from schema import markup
-from schema.fill import fill
+from schema.fill import as_typed, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from markdown_it.token import Token
 
     from schema.facts import Facts
     from schema.journey import Journey
@@ -70,23 +72,42 @@ def render(template: Template, values: Mapping[str, Any], frame: Frame) -> Rende
         return frame.link(links.index(url))
 
     tokens = markup.read(fill(template.text, "markdown", values))
-    text = markup.as_text(tokens)
-    if frame.foot:
-        text += "\n-- \n" + "\n".join(line for line, _ in frame.foot) + "\n"
-    foot = _foot(frame)
-    picture = f'<img src="{escape(frame.picture)}" width="1" height="1" alt="">' if frame.picture else ""
+    text = _text(tokens, frame)  # before links lead elsewhere
     if template.html is not None:
         page = markup.relinked(fill(template.html, "html", values), linked)
-        return Rendered(subject, text, _before_end(page, foot + picture), links)
+        return Rendered(subject, text, _before_end(page, _foot(frame) + _picture(frame)), links)
+    preview = " ".join(fill(template.preview, "line", values).split()) if template.preview else ""
+    page = _filled(markup.as_html(tokens, linked), subject, preview, frame)
+    return Rendered(subject, text, page, links)
+
+
+def render_typed(subject: str, text: str, frame: Frame) -> Rendered:
+    """A message that somebody wrote by hand: as they typed it, without any fields."""
+    tokens = markup.read(as_typed(text))
+    subject = " ".join(fill("{{ subject }}", "line", {"subject": subject}).split())
+    page = _filled(markup.as_html(tokens, lambda url: url), subject, "", frame)
+    return Rendered(subject, _text(tokens, frame), page)
+
+
+def _text(tokens: Sequence[Token], frame: Frame) -> str:
+    text = markup.as_text(tokens)
+    return text + ("\n-- \n" + "\n".join(line for line, _ in frame.foot) + "\n" if frame.foot else "")
+
+
+def _filled(body: str, subject: str, preview: str, frame: Frame) -> str:
     blanks = {
         "language": escape(frame.language),
         "subject": escape(subject),
-        "preview": escape(" ".join(fill(template.preview, "line", values).split())) if template.preview else "",
-        "body": markup.as_html(tokens, linked),
-        "footer": foot,
-        "pixel": picture,
+        "preview": escape(preview),
+        "body": body,
+        "footer": _foot(frame),
+        "pixel": _picture(frame),
     }
-    return Rendered(subject, text, _page().substitute(blanks), links)
+    return _page().substitute(blanks)
+
+
+def _picture(frame: Frame) -> str:
+    return f'<img src="{escape(frame.picture)}" width="1" height="1" alt="">' if frame.picture else ""
 
 
 def values_of(facts: Facts, journey: Journey) -> dict[str, Any]:

@@ -31,6 +31,10 @@ from schema.opt_in import read_confirmation
 from schema.providers import read_hook
 from schema.understood import Raw, Understood
 
+ABOUT: Final = "about-lead"
+"""The header under which a receipt keeps whose lead it is about, where its sender was asked for nothing else."""
+KIND: Final = "touch-kind"
+"""The header under which a receipt keeps what happened, where its way in says so."""
 Reader = Callable[[Raw, Source], Understood]
 
 
@@ -47,7 +51,13 @@ def _payload(raw: Raw, source: Source) -> Understood:
     mode = payload.Mode.STRICT if raw.channel == "api" else payload.Mode.LENIENT
     fields = payload.decode(raw.body, raw.content_type, mode=mode)
     read = draft(fields, source.map, region=source.region)
-    return Understood(read, kind=read.kind or raw.channel, occurred_at=read.occurred_at)
+    lead = raw.headers.get(ABOUT)
+    return Understood(
+        read,
+        kind=raw.headers.get(KIND) or read.kind or raw.channel,
+        occurred_at=read.occurred_at,
+        keys=[("lead", lead)] if lead else [],
+    )
 
 
 READERS: Final[dict[str, Reader]] = {

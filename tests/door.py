@@ -34,8 +34,13 @@ from services.api.app import create_app
 from services.cli.serve import GuardedProtocol
 from tests.servers import create_database, drop_database
 from tests.spine import Spine, prepare
+from workers.follow_up_acts import FollowUps
 from workers.merge import Merger
+from workers.opportunity_sales import Sales
 from workers.owners import Owners
+from workers.retention import Retention
+from workers.survey_answers import Answers
+from workers.ticket_service import TicketService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -236,7 +241,13 @@ def api_thread(
         owners=Owners(make_engine(url, name="owners"), lambda *_: None),
         enrol=_nobody_enrols,
         merger=Merger(make_engine(url, name="merger"), lambda *_: None),
+        follow_ups=FollowUps(make_engine(url, name="follow-ups"), lambda *_: None),
+        sales=Sales(make_engine(url, name="sales"), lambda *_: None),
+        retention=Retention(make_engine(url, name="retention"), lambda *_: None),
+        tickets=TicketService(make_engine(url, name="tickets"), lambda *_: None),
+        surveys=Answers(make_engine(url, name="surveys"), lambda *_: None),
         outlook=_nobody_asks,
+        recalculate=_nobody_migrates,
         patience_s=patience_s,
         body_within_s=body_within_s,
     )

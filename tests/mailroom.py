@@ -53,11 +53,11 @@ campaigns:
 """
 
 
-_OWN = re.compile(r"^(?:mail|templates|campaigns):.*\n(?:[ #].*\n|\n)*", re.MULTILINE)
+_OWN = re.compile(r"^(?:mail|templates|campaigns|surveys):.*\n(?:[ #].*\n|\n)*", re.MULTILINE)
 
 
 def journey_text(more: str = NURTURE) -> str:
-    """The default journey, with this mail, these templates and campaigns instead of its own."""
+    """The default journey, with this mail, these templates and campaigns instead of its own, and nobody asked."""
     return _OWN.sub("", default_text() + "\n") + more
 
 

@@ -32,11 +32,17 @@ from services.api.manage import create_management
 from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
+from workers.follow_up_acts import FollowUps
 from workers.looks import enrol_leads
 from workers.merge import Merger
 from workers.migration import migrate_leads
+from workers.opportunity_sales import Sales
 from workers.outlook import outlook
 from workers.owners import Owners
+from workers.recalculation import recalculate
+from workers.retention import Retention
+from workers.survey_answers import Answers
+from workers.ticket_service import TicketService
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PEPPER: Final = b"p" * 32
@@ -309,7 +315,13 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         owners=Owners(engine, lambda step, ids: hinted.append((step, list(ids)))),
         enrol=partial(enrol_leads, engine, hint=lambda step, ids: hinted.append((step, list(ids)))),
         merger=Merger(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        follow_ups=FollowUps(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        sales=Sales(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        retention=Retention(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        tickets=TicketService(engine, lambda step, ids: hinted.append((step, list(ids)))),
+        surveys=Answers(engine, lambda step, ids: hinted.append((step, list(ids)))),
         outlook=ask,
+        recalculate=partial(recalculate, engine, hint=lambda step, ids: hinted.append((step, list(ids)))),
         hint=lambda step, ids: hinted.append((step, list(ids))),
         revision=REVISION,
     )

@@ -21,6 +21,7 @@ from schema.store.engine import make_engine
 from workers.broker import make_broker
 from workers.deliver import Deliverer
 from workers.hints import Hints
+from workers.learn import baskets
 from workers.looks import Looker
 from workers.runtime import STEPS, Runtime
 from workers.sweep import Sweeper
@@ -40,6 +41,7 @@ SWEEP: Final = "sweep"
 NURTURE: Final = "nurture"
 FOLLOWUP: Final = "followup"
 DELIVER: Final = "deliver"
+KPI: Final = "kpi"
 
 
 def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tuple[dramatiq.Broker, Runtime, Hints]:
@@ -49,13 +51,12 @@ def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tupl
     Connects to nothing yet. Raises Permanent (`queue_unknown`).
     """
     register_steps()
-    known = {*STEPS, DELIVER, SWEEP}
+    others = (KPI, DELIVER, SWEEP)
+    known = {*STEPS, *others}
     serves = set(queues) or known
     if serves - known:
         unknown = ", ".join(sorted(serves - known))
-        raise Permanent(
-            "queue_unknown", f"There is no queue {unknown}; there are {', '.join((*STEPS, DELIVER, SWEEP))}."
-        )
+        raise Permanent("queue_unknown", f"There is no queue {unknown}; there are {', '.join((*STEPS, *others))}.")
     broker = make_broker(settings.model_copy(update={"database_url": url}))
     hints = Hints(broker)
     engine = make_engine(url, name="worker", hot=True, pool_size=settings.worker_threads + 1)
@@ -79,6 +80,8 @@ def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tupl
         )
         broker.add_middleware(DeliveryEnded(deliverer))
         _declare(broker, DELIVER, lambda _: deliverer.wake())
+    if KPI in serves:
+        _declare(broker, KPI, lambda _: baskets.count(engine))
     if SWEEP in serves:
         sweeper = Sweeper(engine, hints, settings)
         _declare(broker, SWEEP, lambda _: sweeper.hear())

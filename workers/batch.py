@@ -21,11 +21,13 @@ from schema.facts import Facts, Touch
 from schema.store import rows, staff
 from schema.store.ids import uuid_array
 from schema.tables.purchase import ON_CONFLICT
-from workers import belongings, contracts, enrolments, follow_ups, opportunities, surveys, tickets, timers
+from workers import belongings, clocks, contracts, enrolments, follow_ups, opportunities, surveys, tickets, timers
 from workers.decide.inputs import inputs
 from workers.models import ModelBook
 from workers.pools import Pools
 from workers.sending import told
+from workers.ticket_book import Tickets
+from workers.ticket_desks import Desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
     from schema.journey import Journey
     from schema.store.journeys import JourneyBook
     from workers.decide.advance import Move
+    from workers.decide.clock import Life
     from workers.decide.staff import Staff
     from workers.decide.turns import Ledger
     from workers.happening import Happening
+    from workers.people import Arrival
     from workers.sending.told import Told
     from workers.timers import Timer
 
@@ -55,13 +59,13 @@ FROM lead AS l JOIN person AS p ON p.id = l.person_id LEFT JOIN company AS c ON 
 WHERE l.id = ANY(CAST(:ids AS uuid[]))
 """)
 _TOUCHES: Final = text("""
-SELECT t.lead_id, t.id, t.kind, t.occurred_at, l.due_since IS NOT NULL AND t.recorded_at >= l.due_since AS new,
-       t.machine
+SELECT t.lead_id, t.kind, t.occurred_at, t.id, l.due_since IS NOT NULL AND t.recorded_at >= l.due_since AS new,
+       t.machine, t.ours
 FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
 JOIN lead AS l ON l.id = wanted.id
 CROSS JOIN LATERAL (
-    SELECT lead_id, id, kind, occurred_at, recorded_at, data ? 'machine' AS machine FROM touchpoint
-    WHERE lead_id = wanted.id ORDER BY occurred_at DESC LIMIT 500
+    SELECT lead_id, kind, occurred_at, id, recorded_at, data ? 'machine' AS machine, source = 'throughline' AS ours
+    FROM touchpoint WHERE lead_id = wanted.id ORDER BY occurred_at DESC LIMIT 500
 ) AS t
 """)
 _SUPERSEDED: Final = text("""
@@ -90,6 +94,8 @@ class Case:
     """What its decisions in this batch start from, until the first of them has kept it; None before they begin."""
     came_into: list[str] = field(default_factory=list, repr=False)
     """The states that it came into in this run."""
+    moves: list[Move] = field(default_factory=list, repr=False)
+    """The moves that it made in this run, in order."""
     happened: list[Happening] = field(default_factory=list, repr=False)
     """What happened to it in this run: follow-up rules and surveys hear of it when it is recorded."""
     heard: bool = False
@@ -138,6 +144,7 @@ class Case:
     def move(self, move: Move, *, actor: str = "journey") -> None:
         """Change the lead's state: the one path for it, whoever asks."""
         self.came_into.append(move.to_state)
+        self.moves.append(move)
         self.lead["transitions"] += 1
         self.lead["state"] = self.facts.state = move.to_state
         self.lead["entered_at"] = self.facts.entered_at = self.batch.now
@@ -242,10 +249,14 @@ class Batch:
     step: str
     receipts: Sequence[RowMapping] = ()
     enrolments: Sequence[RowMapping] = ()
+    arrivals: Sequence[tuple[Arrival, Case]] = ()
+    """What arrived in this batch, with the leads it was tied to."""
     went_off: Sequence[RowMapping] = ()
     """Timers whose time has come."""
     timers: dict[str, Timer] = field(default_factory=dict)
     """What is to be looked at again when, by the id of what it is the timer of (`workers/timers.py`)."""
+    clocks: dict[str, Life] = field(default_factory=dict)
+    """The clocks of the tickets in hand (`workers/clocks.py`)."""
     cases: dict[str, Case] = field(default_factory=dict)
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Rows of the people that arrivals are about, with marks of our own beside the columns."""
@@ -263,9 +274,13 @@ class Batch:
     """Gives the installation's secret, where anything has to be kept under it."""
     models: ModelBook = field(default_factory=ModelBook)
     pools: Pools = field(init=False, repr=False)
+    tickets: Tickets = field(init=False, repr=False)
+    desks: Desks = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.pools = Pools(self)
+        self.tickets = Tickets(self)
+        self.desks = Desks(self)
 
     def at(self, step: str) -> Iterator[Case]:
         """Yield the cases whose next step is `step`, in order of age."""
@@ -306,7 +321,7 @@ class Batch:
         found = [dict(row) for row in self.connection.execute(_LOAD, parameters).mappings()]
         touches: dict[str, list[Touch]] = defaultdict(list)
         for touch in self.connection.execute(_TOUCHES, parameters):
-            touches[touch.lead_id].append(Touch(touch.kind, touch.occurred_at, touch.id, touch.new, touch.machine))
+            touches[touch.lead_id].append(Touch(*touch[1:]))
         for row in found:
             if not row["younger"]:
                 journey = follow or self.book.version(self.connection, row["journey"])
@@ -344,6 +359,7 @@ class Batch:
         self.pools.settle()
         for hear in (tickets.hear, opportunities.hear, contracts.hear, surveys.hear, follow_ups.hear, enrolments.hear):
             hear(self)
+        self._record_arrivals()  # what was heard of may have made touchpoints
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
         self._inserts[tables.lead] = [case.lead for case in self.cases.values() if case.new]
@@ -357,8 +373,12 @@ class Batch:
         )
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]
         rows.update(self.connection, tables.lead, "id", known, also="event_tx = pg_current_xact_id()")
+        self.desks.frees()
+        self.tickets.record()
         self.pools.record()
+        clocks.record(self)
         timers.record(self)
+        self.desks.wake()
         told.record(self)
 
     def _record_arrivals(self) -> None:

@@ -1,8 +1,9 @@
 """
-Belongings: what arrivals add to a person: who they are, what they allow or refuse, what they bought.
+Belongings: what arrivals add to a person: who they are, what they allow or refuse, what they bought and agreed on.
 
     reads   the person's row, locked, with where each of its values came from
-    writes  person (which value stands: `schema/provenance`), consent (`schema/consent`), purchase (`schema/purchase`)
+    writes  person (which value stands: `schema/provenance`), consent (`schema/consent`), purchase (`schema/purchase`),
+            and what is said of contracts (`workers/contracts`)
 
 What no arrival says costs no statement, and what no rule reads is not asked for.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from schema import consent, provenance, purchase, tables
+from schema import consent, contract, provenance, purchase, tables
 from schema.provenance import Said
-from schema.store import consents, people
+from schema.store import consents, people, surveys, tickets
+from schema.store import contracts as held
 from schema.store.ids import new_id
+from workers import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,9 +30,13 @@ if TYPE_CHECKING:
     from workers.people import Arrival
 
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
-_FOR_RULES: Final[tuple[tuple[str, Callable[..., dict[str, dict[str, Any]]], dict[str, Any]], ...]] = (
+_FOR_RULES: Final[tuple[tuple[str, Callable[..., Mapping[str, Any]], Any], ...]] = (
     ("consent", consents.known, {}),
     ("purchases", people.bought, {"count": 0, "total": {}}),
+    ("tickets", tickets.counted, {"open": 0, "complaints": 0}),
+    ("contracts", held.known, {"running": 0}),
+    ("health", held.health, None),
+    ("satisfaction", surveys.known, {}),
 )
 """What belongs to people beside their row: its name for rules, how it is asked for, and what it is of who has none."""
 
@@ -113,19 +120,26 @@ def _weigh(
 
 
 def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
-    """Have what was answered and bought written with the batch; what is only tried out is neither."""
+    """Have what was answered, bought and agreed on written with the batch; what is only tried out is none of it."""
     sales: dict[tuple[str, str], dict[str, Any]] = {}
+    agreed: list[contracts.Said] = []
     for arrival, case in arrivals:
         if arrival.receipt["test"] or arrival.understood.test:
             continue
         for answer in consent.answers(arrival.understood, arrival.receipt["channel"]):
             batch.write(tables.consent, _consent(batch, arrival, case, answer))
+        if case.journey.contracts and (told := contract.told(arrival.understood)):
+            said = arrival.understood
+            agreed.append(
+                contracts.Said(case, told, arrival.receipt["source"], arrival.happened_at, said.kind, said.quiet)
+            )
         if sale := purchase.sale(arrival.understood):
             row = _purchase(batch, arrival, case, sale)
             place = (row["source"], row["external_id"] or row["id"])
             sales[place] = _told_again(sales[place], row) if place in sales else row
     for row in sales.values():
         batch.write(tables.purchase, row)
+    contracts.take_up(batch, agreed)
 
 
 def _consent(batch: Batch, arrival: Arrival, case: Case, answer: consent.Answer) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def happen(
             "data": {**happening.data, about.kind: about.id},
         },
     )
-    case.facts.touchpoints.append(Touch(kind=kind, occurred_at=moment, id=touchpoint_id))
+    case.facts.touchpoints.append(Touch(kind=kind, occurred_at=moment, id=touchpoint_id, ours=True))
     case.tell(LeadTouched(case.lead["person_id"], touchpoint_id, kind, OURS, channel))
     case.heard = True
     known = not case.new and case.lead["next_step"] != case.journey.steps[0]

@@ -92,6 +92,7 @@ def identify(batch: Batch) -> None:
             case = _create(batch, arrival, person)
             leads[place] = case.id
             taken.append((arrival, case))
+    batch.arrivals = taken
     belongings.keep(batch, taken)
 
 

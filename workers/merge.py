@@ -4,8 +4,8 @@ Merging people: two who turn out to be one go on as one of them.
 Everything that moves is noted, so that `workers/unmerge` can take it back.
 
 The survivor keeps its row and what it knows; the other's row stays as it was and says who goes on for it. Match keys,
-leads, touchpoints, consents, purchases, receipts, enrolments and messages go over. Decisions, transitions and events
-stay with their lead.
+leads, touchpoints, consents, purchases, receipts, enrolments, messages, and what belongs to leads in sales and service,
+go over. Decisions, transitions and events stay with their lead.
 
 Where both have an open lead on one journey, the one that has come further goes on, with the touchpoints of both. The
 other is parked: closed in the state it is in, its timers off and its owner's place free, with a decision that names the
@@ -31,7 +31,7 @@ from schema.store import clock, merges, rows
 from schema.store.engine import is_transient
 from schema.store.ids import is_id, new_id, uuid_array
 from schema.store.journeys import JourneyBook
-from workers import campaigns_merged, people
+from workers import campaigns_merged, people, service_merged
 from workers.batch import Batch, Case
 from workers.decide.merge import further, united
 
@@ -284,6 +284,7 @@ def _merge(
     whose = {"survivor": survivor, "merged": merged, "leads": uuid_array(over)}
     touchpoints = _carry_over(batch.connection, whose, pairs, moved)
     moved |= campaigns_merged.merged(batch.connection, whose, batch.now)
+    moved["service"] = service_merged.merged(batch.connection, whose, rests, batch.now)
     rows.insert(
         batch.connection,
         tables.person_merge,

@@ -13,7 +13,7 @@ Nothing is due for one that is closed.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
@@ -95,14 +95,16 @@ def with_lead(
     raise Transient("lead_busy", lead_id=lead_id)
 
 
-def make(case: Case, name: str, reason: str | None, actor: str) -> dict[str, Any]:
+def make(
+    case: Case, name: str, reason: str | None, actor: str, *, trigger: Literal["manual", "opportunity"] = "manual"
+) -> dict[str, Any]:
     """Make a move for a lead in hand and have it go on; raises as `move_lead` does where it may not be made."""
     from_state = case.facts.state
     to_state = lifecycle.move(case.journey, from_state, name)
     lifecycle.guard(case.journey, name, case.facts)
     why = lifecycle.reason(case.journey, name, reason)
     accepted(case)
-    move = Move(name, from_state, to_state, why, "", trigger="manual")
+    move = Move(name, from_state, to_state, why, "", trigger=trigger)
     told = {"name": name, "from_state": from_state, "to_state": to_state, "asked_by": actor}
     case.decided("moved", why if lifecycle.is_code(why) else None, {"moves": [told]})
     case.move(move, actor=actor)

@@ -4,6 +4,7 @@ Nurture: how far does somebody who is in a campaign go now?
     hears   enrolments whose time has come, or to whose lead something happened
     reads   the enrolment, its lead with person, company and touchpoints, what became of its messages
     writes  the enrolment, once; the steps it took, the messages to send, answers of the person that a step sets
+            the work for people that a step asks for (`workers/follow_ups.py`)
     tells   campaign.exited, campaign.notified, campaign.held, follow_up.requested; and `deliver` of messages
 
 Each person's way is a row of its own: what goes wrong with one is set aside alone. What is planned for one campaign
@@ -21,12 +22,14 @@ from schema import tables
 from schema.events import CampaignExited, CampaignHeld, CampaignNotified, FollowUpRequested
 from schema.store import campaigns, rows
 from schema.store.ids import new_id, uuid_array
+from workers import follow_ups
+from workers.decide.follow_up import Work
 from workers.decide.nurture import Enrolled, Sent, walk
 from workers.enrolments import keep_changed
 from workers.runtime import step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy import RowMapping
 
@@ -64,6 +67,7 @@ def nurture(batch: Batch) -> None:
     walked = _answered(batch, walked)
     for row, found in walked:
         _tell(batch.cases[row["lead_id"]], row, found)
+    follow_ups.ask(batch, (task for row, found in walked for task in _tasks(batch, row, found)))
     _record(batch, walked)
     keep_changed(batch)
 
@@ -132,13 +136,30 @@ def _tell(case: Case, row: RowMapping, found: Walk) -> None:
     for notice in found.notifies:
         case.tell(CampaignNotified(**who, step=notice.step, name=notice.name))
     for task in found.follow_ups:
-        due_at = task.due_at.isoformat() if task.due_at else None
+        due_at = task.due_at.isoformat()
         case.tell(FollowUpRequested(**who, step=task.step, text=task.text, to=task.to, due_at=due_at))
     if found.outcome:
         steps = row["number"] + len(found.done)
         case.tell(
             CampaignExited(**who, outcome=found.outcome, reason=found.reason, steps=steps, journey=row["journey"])
         )
+
+
+def _tasks(batch: Batch, row: RowMapping, found: Walk) -> Iterator[tuple[Case, Work]]:
+    """The work for people that steps ask for, known by enrolment and step."""
+    for task in found.follow_ups:
+        work = Work(
+            rule=f"{row['campaign']}/{task.step}",
+            occasion=f"{row['id']} {task.step}",
+            text=task.text,
+            about_kind="lead",
+            about_id=row["lead_id"],
+            role="owner" if task.owned else "person",
+            owner=task.to,
+            due_at=task.due_at,
+            remind_at=None,
+        )
+        yield batch.cases[row["lead_id"]], work
 
 
 def _record(batch: Batch, walked: Sequence[Walked]) -> None:

@@ -22,6 +22,7 @@ from workers.decide.assignment import Assignment, assignment
 from workers.decide.staff import Absence, Out, Staff, roster, why_not
 from workers.moves import with_lead
 from workers.route import accepted, deal
+from workers.ticket_desks import wake_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,7 +141,10 @@ class Owners:
         with self._transaction() as connection:
             self._known(connection, owner)
             ended, woken = staff.come_back(connection, owner, absence, at)
+            tickets = wake_for(connection, self._book.active(connection), owner, at) if ended else []
         self._wake(woken)
+        if tickets and not self._dry_run:
+            self._hint("followup", tickets)
         return {"owner": owner, "ended": ended}
 
     def zone(self, owner: str) -> str:

@@ -75,6 +75,17 @@ class Pools:
             self._lock(journey)
         return self._ledgers[journey.name]
 
+    def desks(self, journey: Journey) -> dict[str, Ledger]:
+        """Return the turns of the journey's desks, among those of its pools; locked until this transaction ends."""
+        ledgers = self._batch.ledgers(journey)
+        places = {bench.name for bench in roster(journey).desks.values()}
+        if places <= ledgers.keys():
+            return ledgers
+        self._make((journey.name, place) for place in places - ledgers.keys())
+        found = self._locked_ledgers([journey.name])[journey.name]
+        ledgers |= {place: found[place] for place in places - ledgers.keys()}
+        return ledgers
+
     def staff(self, journey: Journey) -> Staff:
         """Return what is known about people's work; the journey's pools are locked."""
         self.ledgers(journey)
@@ -108,10 +119,13 @@ class Pools:
         found = self._locked_ledgers(names)
         missing = sorted(wanted - {(name, pool) for name, pools in found.items() for pool in pools})
         if missing:
-            pools = rows.as_json([{"journey_name": name, "name": pool} for name, pool in missing])
-            self._batch.connection.execute(_EXIST, {"pools": pools})
+            self._make(missing)
             found = self._locked_ledgers(names)
         self._ledgers |= found
+
+    def _make(self, places: Iterable[tuple[str, str]]) -> None:
+        pools = rows.as_json([{"journey_name": name, "name": pool} for name, pool in places])
+        self._batch.connection.execute(_EXIST, {"pools": pools})
 
     def _locked_ledgers(self, names: list[str]) -> dict[str, dict[str, Ledger]]:
         found: dict[str, dict[str, Ledger]] = {name: {} for name in names}
@@ -138,7 +152,7 @@ class Pools:
         for one in rosters:
             windows |= Counter(one.windows)
         if limited or windows:
-            self._lock_people(limited | windows.keys())
+            self.lock_people(limited | windows.keys())
         if limited:
             known.open |= staff.open_leads(connection, limited)
             self._count_in_hand(known)
@@ -146,7 +160,8 @@ class Pools:
             known.recent |= staff.recent(connection, windows)
         return known
 
-    def _lock_people(self, people: Iterable[str]) -> None:
+    def lock_people(self, people: Iterable[str]) -> None:
+        """Have nobody else count these people's work, or free their places, until this transaction ends."""
         missing = set(people) - self._locked
         if missing:
             staff.lock(self._batch.connection, missing)
@@ -233,7 +248,7 @@ class Pools:
         limited = set().union(*(roster(one).limited for one in {one.version: one for one in journeys}.values()))
         places = Counter({person: number for person, number in places.items() if person in limited})
         if places:
-            self._lock_people(places)
+            self.lock_people(places)
             for person, number in places.items():
                 self._wanted[None, None, person, None] += number
 

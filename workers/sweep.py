@@ -5,8 +5,10 @@ Sweep: wakes leads whose wait is over, and finds work whose hint was lost or who
     reads   leads whose waits are over; receipts and leads that have been due for longer than `sweep_after_s`; who
             is due in a campaign
     writes  what such a lead is due for; that those who are there are looked at for campaigns that are new; merges
-            people whom arrivals have proven to be one (`workers/merge`); removes
-            submissions that expired, and what came to a form that is switched off
+            people whom arrivals have proven to be one (`workers/merge`); has clocks of tickets be counted by
+            a version that was activated (`workers/recalculation`); plans digests (`workers/digests`); removes
+            submissions that expired, and what came to a form that is switched off; has what is bought together
+            counted every day (`workers/learn/baskets`)
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -30,7 +32,10 @@ from schema.store import campaigns, clock, sends
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
 from workers import looks, timers
+from workers.digests import Digests
+from workers.learn import baskets
 from workers.merge import merge_by_rule
+from workers.recalculation import Recalculating
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,6 +121,8 @@ class Sweeper:
         self._after = timedelta(seconds=settings.sweep_after_s)
         self._lease = timedelta(seconds=settings.send_lease_s)
         self._book = JourneyBook()
+        self._digests = Digests()
+        self._recalculating = Recalculating(engine, hints, self._book)
         self._portion = portion
         self._enough = enough
         self._once = threading.Lock()
@@ -132,6 +139,7 @@ class Sweeper:
         try:
             self.sweep(clock.now())
             if started >= self._remove_at:
+                self._begin_counting(clock.now())
                 removed = [remove(self._engine, clock.now()) for remove in (remove_expired, remove_disabled)]
                 more = _REMOVED_AT_ONCE in removed
                 self._remove_at = started + (0.0 if more else _REMOVE_EVERY_S)
@@ -146,20 +154,30 @@ class Sweeper:
         """
         woken = self._wake(now)
         merge_by_rule(self._engine, self._hints, now)
+        self._recalculating.go_on(now)
         with self._engine.begin() as connection:
             late = owing(connection, now - self._after, self._book)
             if looks.begin(connection, self._book, now) or campaigns.owes(connection, now):
                 late.append("nurture")
+            self._digests.plan(connection, self._book, now)
             if timers.owes(connection, now):
                 late.append("followup")
             if sends.owes(connection, now, self._lease):
                 late.append("deliver")
+        self._digests.keep()
         steps = [step for step in messages.QUEUES if step in woken or step in late]
         for step in steps:
             self._hints.send(step, ())
         if steps:
             log.info("sweep.found", steps=steps)
         return steps
+
+    def _begin_counting(self, now: datetime) -> None:
+        """Have what is bought together counted anew, if that is due."""
+        with self._engine.begin() as connection:
+            due = baskets.due(connection, now)
+        if due:
+            self._hints.send("kpi", ())
 
     def _wake(self, now: datetime) -> set[str]:
         """Wake one portion, and more while few leads are due; a multitude is woken as fast as it is worked off."""

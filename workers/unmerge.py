@@ -22,7 +22,7 @@ from schema.errors import Permanent
 from schema.events import PersonUnmerged
 from schema.store import merges, rows
 from schema.store.ids import is_id, uuid_array
-from workers import belongings, campaigns_merged, identify, keys, people
+from workers import belongings, campaigns_merged, identify, keys, people, service_merged
 from workers.merge import gain, leads_of, look_again, take_in_hand, two_people
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def take_back(batch: Batch, *, merged: str, actor: str) -> dict[str, Any] | None
     whose = {"merged": merged, "survivor": survivor, "family": uuid_array(family)}
     _move_back(batch.connection, last, whose, theirs, since, places)
     _give(batch.connection, list(leads), whose, moved, since)
+    service_merged.parted(batch.connection, moved.get("service", {}), stays, leads)
     _restore(batch, into, row, last["before"])
     note = {"merge": last["id"], "survivor": survivor, "merged": merged, "asked_by": actor}
     reopened = _reopen(batch, parked, stays, note, set(places.values()))

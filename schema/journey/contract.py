@@ -1,4 +1,4 @@
-"""Contracts as values: when renewals are talked about, what renewing and lapsing mean, health, and other offers."""
+"""Contracts as values: when renewals are talked about, when somebody is inactive, health, and other offers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt
 
-from schema.journey.parts import Code, Duration, Name, Part, Points, Question, Text
+from schema.journey.parts import Code, Duration, Name, Part, Points, Question, Text, Zone
 
 
 class Contracts(Part):
     """
-    Sales that renew.
+    Sales that renew, and customers who stop buying.
 
-    At each moment of `before` the end, `contract.renewal_due` is told and follow-up rules can answer it; a moment that
-    was missed is caught up. A contract that was not renewed within `grace` after its end has ended. `renewed` and
-    `ended` are the transitions that follow, the latter when no other contract of the lead runs.
+    At each moment of `before` the end of a contract that does not renew itself, `contract.renewal_due` is told and
+    follow-up rules can answer it; of those that were missed the latest is told. What is not renewed within `grace`
+    after its end has ended. Days begin in `tz`. Who has no contract that runs, and has bought nothing for
+    `inactive_after`, is told of once, as `customer.inactive`.
     """
 
-    before: tuple[Duration, ...] = (timedelta(days=90), timedelta(days=60), timedelta(days=30), timedelta(days=7))
+    before: Annotated[tuple[Duration, ...], Field(max_length=20)] = (
+        timedelta(days=90),
+        timedelta(days=60),
+        timedelta(days=30),
+        timedelta(days=7),
+    )
     grace: Duration | None = None
+    inactive_after: Duration | None = None
+    tz: Zone = "UTC"
     department: Name | None = None
-    renewed: Code | None = None
-    ended: Code | None = None
 
 
 class HealthRule(Part):
@@ -33,9 +39,18 @@ class HealthRule(Part):
     points: Points
     label: Text | None = None
 
+    @property
+    def name(self) -> str:
+        """What the rule is called where its points are told."""
+        return self.label or self.when.source
+
 
 class Health(Part):
-    """How well a customer is, 0 to 100, from `start` on; below `at_risk` they may leave, which is told once."""
+    """
+    How well a customer is, 0 to 100, from `start` on.
+
+    Below `at_risk` they may leave, which is told as `customer.at_risk`: once, and again only after they were well.
+    """
 
     start: Annotated[StrictInt, Field(ge=0, le=100)] = 70
     rules: tuple[HealthRule, ...] = ()

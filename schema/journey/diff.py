@@ -41,11 +41,20 @@ TITLES: Final = {
     "mail": "How campaigns write",
     "templates": "Messages",
     "campaigns": "Campaigns",
+    "follow_ups": "Work for people",
+    "pipelines": "How possible sales are worked on",
+    "contracts": "What renews",
+    "health": "How well a customer is",
+    "offers": "What is offered",
+    "service": "How customers are helped",
+    "surveys": "What customers are asked",
 }
 """The parts of a journey in the order they are told; what stands at the top of the file belongs to `journey`."""
 
 _IN_ORDER: Final = {"steps", "redirect", "reason", "enter", "exit", "branch"}
 """Lists whose order means something: of a transition's reasons the first is recorded by itself."""
+_RULES: Final = {("score", "fit"), ("health", "rules")}
+"""Lists of rules that are compared by what they are called or ask."""
 _MARKS: Final = {"added": "+", "removed": "-", "changed": "*", "moved": ">"}
 _WORD: Final = re.compile(r"""[rR]?"(?:\\.|[^"\\])*"|[rR]?'(?:\\.|[^'\\])*'|[\w.]+|&&|\|\||[=!<>]=|\S""")
 
@@ -134,7 +143,7 @@ def _named(path: Path, a: Any, b: Any) -> tuple[Mapping[str, Any] | None, Mappin
         return one, other
     if path[:1] == ("campaigns",) and path[2:] == ("steps",):
         return _step_names(a or ()), _step_names(b or ())
-    return _rules(a, b) if path == ("score", "fit") else (_parts(a), _parts(b))
+    return _rules(a or (), b or ()) if path in _RULES else (_parts(a), _parts(b))
 
 
 def _step_names(steps: Iterable[Step]) -> dict[str, Step]:
@@ -237,6 +246,14 @@ def _orders(a: Journey, b: Journey) -> Iterator[Difference]:
         steps = [list(_step_names(journey.campaigns[campaign].steps)) for journey in (a, b)]
         about = f"Campaign {campaign}: steps are taken in another order"
         yield from _reordered(("campaigns", campaign, "steps"), steps, about)
+    offers = [list(journey.offers) for journey in (a, b)]
+    yield from _reordered(("offers",), offers, "Offers are made in another order")
+    for name in a.pipelines.keys() & b.pipelines.keys():
+        stages = [list(journey.pipelines[name].stages) for journey in (a, b)]
+        yield from _reordered(("pipelines", name, "stages"), stages, f"Pipeline {name}: stages stand in another order")
+    if a.service and b.service:
+        slas = [list(service.slas) for service in (a.service, b.service)]
+        yield from _reordered(("service", "slas"), slas, "SLAs are tried in another order")
     for state in a.automatic.keys() & b.automatic.keys():
         ways = [[way.name for way in journey.automatic[state]] for journey in (a, b)]
         about = f"State {state}: ways that are taken by themselves are tried in another order"

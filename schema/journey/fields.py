@@ -6,7 +6,12 @@ business chooses those names itself (`person.custom.budget`). `touchpoint.kinds`
 the lead has not been advanced for yet, `touchpoint.kind` is the latest of them, `touchpoint.count` counts all there
 ever were. `member.…` is the person that a pool's `fits` asks about. `score.predicted` is the trained probability of
 conversion, 0 to 1, where a model is active. `person.consent.…` is true for a purpose that was agreed to, false for one
-that was refused, and unknown while nobody answered; `person.purchases` has `count` and, by currency, `total`.
+that was refused, and unknown while nobody answered; `person.purchases` has `count`, by currency `total` (refunds taken
+off), `last_at`, and `products`, the names and article numbers of what was bought; `person.contracts` has how many are
+`running`, and `ends_on`, the day on which the first of these ends. `person.health` is how well a customer is, 0 to 100;
+`person.satisfaction` has the latest answer to a survey of each kind, `csat` (1 to 5) and `nps` (0 to 10).
+`person.tickets` counts tickets that are not resolved: `open`, and of these `complaints`. `ticket.…` is the ticket that
+desks and policies of `service` ask about; its `text`, and what an arrival says that may open one, only its `opens`.
 `lists.…` is not in the table: a journey names its own.
 """
 
@@ -33,6 +38,10 @@ FIELDS: dict[str, str] = {
     "person.preferences": "map",
     "person.consent": "map",
     "person.purchases": "map",
+    "person.contracts": "map",
+    "person.health": "number",
+    "person.satisfaction": "map",
+    "person.tickets": "map",
     "person.custom": "map",
     "company.id": "text",
     "company.name": "text",
@@ -60,6 +69,15 @@ FIELDS: dict[str, str] = {
     "score.cell": "text",
     "score.predicted": "number",
     "state": "text",
+    "ticket.kind": "text",
+    "ticket.priority": "text",
+    "ticket.status": "text",
+    "ticket.desk": "text",
+    "ticket.channel": "text",
+    "ticket.source": "text",
+    "ticket.subject": "text",
+    "ticket.text": "text",
+    "ticket.reopened": "number",
     "member.name": "text",
     "member.speaks": "list",
     "member.skills": "list",

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from schema.journey import campaign_keys
+from schema.journey import (
+    campaign_keys,
+    contract_words,
+    follow_up_words,
+    pipeline_words,
+    service_words,
+    sla_words,
+    survey_words,
+)
 
 _WORKED: Final = {
     "hours": "Working hours written here: a time zone, and days with their times.",
@@ -36,6 +44,13 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "mail": "How campaigns write: from whom, when, how much.",
         "templates": "Messages by name.",
         "campaigns": "Nurturing programmes by name: who enters, what happens, what ends it.",
+        "surveys": "What customers are asked by name: how satisfied they are, or whether they would recommend us.",
+        "follow_ups": "Work for people by name: what sets it off, whose it is, and by when it is to be done.",
+        "contracts": "Sales that renew, and when customers who stop buying are told of.",
+        "health": "How well a customer is, 0 to 100.",
+        "offers": "What else customers may need, by name, the best first; beside what purchases teach.",
+        "service": "How customers are helped: their tickets, who shares them, and within what time.",
+        "pipelines": "How possible sales are worked on, by name: their stages, and what follows when they are over.",
     },
     "Identity": {
         "merge": "Kinds of keys which, in one arrival, prove that two people are one.",
@@ -48,6 +63,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "speaks": "Languages, as in de or en; `fits` asks for them as `member.speaks`.",
         "skills": "What the person can do; `fits` asks for it as `member.skills`.",
         "capacity": "How much work the person takes; without it any amount.",
+        "digest": "At this time of their working days they get a mail with what is overdue and due.",
     },
     "Calendar": {
         "tz": "The time zone of the times.",
@@ -55,6 +71,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "Capacity": {
         "open": "At most so many open leads at once.",
+        "tickets": "At most so many tickets at once that want something of the person now.",
         "max": "At most so many new leads within `per`.",
         "per": "The time that `max` counts in.",
     },
@@ -195,4 +212,10 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "kpis": "What the move is measured by.",
     },
     **campaign_keys.KEYS,
+    **follow_up_words.KEYS,
+    **pipeline_words.KEYS,
+    **contract_words.KEYS,
+    **service_words.KEYS,
+    **sla_words.KEYS,
+    **survey_words.KEYS,
 }

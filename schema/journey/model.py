@@ -27,7 +27,7 @@ from schema.journey.campaign import Campaign, Mail, Template
 from schema.journey.contract import Contracts, Health, Offer
 from schema.journey.expressions import Expression, Reads
 from schema.journey.fields import nearest
-from schema.journey.follow_up import FollowUpRule
+from schema.journey.follow_up import OUTCOMES, FollowUpRule
 from schema.journey.parts import (
     Calendar,
     Code,
@@ -39,6 +39,7 @@ from schema.journey.parts import (
     Question,
     Text,
     Threshold,
+    TimeOfDay,
     TouchKind,
     Worked,
     Zone,
@@ -94,9 +95,14 @@ Kpi = Annotated[
 
 
 class Capacity(Part):
-    """How much work a person takes: at most `open` leads at once, and at most `max` new ones in any `per`."""
+    """
+    How much work a person takes: at most `open` leads at once, and at most `max` new ones in any `per`.
+
+    Beside them at most so many `tickets` that want something of them now.
+    """
 
     open: Annotated[StrictInt, Field(ge=1)] | None = None
+    tickets: Annotated[StrictInt, Field(ge=1)] | None = None
     max: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     per: Duration | None = None
 
@@ -108,7 +114,11 @@ class Capacity(Part):
 
 
 class Person(Worked):
-    """Somebody who can own a lead. Without working hours of their own they work when their pools do."""
+    """
+    Somebody who can own a lead. Without working hours of their own they work when their pools do.
+
+    With a `digest`, what is overdue and due on the day is mailed to them at that time of each of their working days.
+    """
 
     name: Text | None = None
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
@@ -116,6 +126,7 @@ class Person(Worked):
     speaks: tuple[Language, ...] = ()
     skills: tuple[Name, ...] = ()
     capacity: Capacity | None = None
+    digest: TimeOfDay | None = None
 
 
 class Identity(Part):
@@ -445,6 +456,10 @@ class Journey(Part):
     def transition(self, name: str) -> Transition:
         """The definition of a transition; a plain one for a name that is only used."""
         return self.transitions.get(name, _PLAIN)
+
+    def outcomes(self, rule: str | None) -> tuple[str, ...]:
+        """What can come of the work of a follow-up rule; of a campaign's, or one made by hand, what is usual."""
+        return self.follow_ups[rule].outcomes if rule in self.follow_ups else OUTCOMES
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression of the journey."""

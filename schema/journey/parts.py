@@ -103,6 +103,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Zone = Annotated[str, AfterValidator(_zone)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Duration = Annotated[
     timedelta,
     PlainValidator(duration),

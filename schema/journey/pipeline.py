@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StrictInt, StringConstraints
 
 from schema.journey.parts import Code, Duration, Name, Part, Text
 
+ASKED_FOR: Final = (
+    "amount", "competitors", "expected_close", "name", "next_action", "owner", "probability", "products",
+)  # fmt: skip
+"""What a stage can require of an opportunity."""
 Percent = Annotated[StrictInt, Field(ge=0, le=100)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -33,9 +37,10 @@ class Pipeline(Part):
     """
     How possible sales are worked on.
 
-    A lead that comes into `state` has one opened, unless one is open. `won` and `lost` are the transitions that follow
-    when an opportunity is won, and when the last one that is open is lost, from wherever the journey has them; `reopen`
-    the one that follows when a lost one is taken up again. `reasons` are those for which one can be lost.
+    A lead that comes into `state` has one opened at the first stage, unless one is open. `won` and `lost` are the
+    transitions that follow when an opportunity is won, and when the last one that is open is lost, from wherever the
+    journey has them; `reopen` the one that follows when a lost one is taken up again. `reasons` are those for which
+    one can be lost.
     """
 
     label: Text | None = None
@@ -47,3 +52,8 @@ class Pipeline(Part):
     lost: Code | None = None
     reopen: Code | None = None
     reasons: Annotated[tuple[Code, ...], Field(min_length=1)] = ("price", "timing", "competitor", "no_answer", "other")
+
+    @property
+    def first(self) -> str:
+        """The stage at which an opportunity begins."""
+        return next(iter(self.stages))

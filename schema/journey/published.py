@@ -17,6 +17,7 @@ from schema.journey.campaign import ACTIONS
 from schema.journey.keys import KEYS
 from schema.journey.model import Journey
 from schema.journey.parts import DAYS
+from schema.journey.service import METRICS
 from schema.messages import STEPS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -35,6 +36,19 @@ _TOGETHER: Final[dict[str, JsonSchemaValue]] = {
             "timeout": ["wait_until"],
             "otherwise": ["wait_until"],
         },
+    },
+    "Sla": {
+        "not": {"required": ["hours", "calendar"]},
+        "anyOf": [{"required": [metric]} for metric in METRICS],
+    },
+    "Escalation": {"dependentRequired": {"assign": ["to"]}},
+    "FollowUpRule": {
+        "not": {"required": ["hours", "calendar"]},
+        "oneOf": [{"required": ["state"]}, {"required": ["event"]}],
+    },
+    "Survey": {
+        "oneOf": [{"required": ["state"]}, {"required": ["event"]}],
+        "dependentRequired": {"low": ["complaint"], "complaint": ["low"]},
     },
     "Pool": {"not": {"required": ["hours", "calendar"]}},
     "Criterion": {

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from schema.journey.parts import Code, Duration, Name, Part, Question, Text, TouchKind, Worked, in_a_list
 
 PRIORITIES: tuple[str, ...] = ("low", "normal", "high", "urgent")
 METRICS: tuple[str, ...] = ("first_response", "next_response", "resolution")
+OWNER = "owner"
+"""Whoever has the ticket, where a person is named."""
+LONGEST = timedelta(days=3650)
 Priority = Literal["low", "normal", "high", "urgent"]
 
 
@@ -52,20 +55,31 @@ class Desk(Worked):
 
 
 class Escalation(Part):
-    """When `at` per cent of the time is over, `to` is told: the ticket's `owner` or one of the people; each once."""
+    """
+    When `at` per cent of the time is over, `to` is told, once: the ticket's `owner` or one of the people.
+
+    With `assign` it becomes theirs.
+    """
 
     at: Annotated[StrictInt, Field(ge=1, le=1000)]
-    to: Name = "owner"
+    to: Name = OWNER
     assign: StrictBool = False
+
+    @model_validator(mode="after")
+    def _to_somebody(self) -> Escalation:
+        if self.assign and self.to == OWNER:
+            raise ValueError("`assign` needs `to`: one of the people, for its owner has the ticket already")
+        return self
 
 
 class Sla(Worked):
     """
     Within what working time a ticket is answered and solved; the first one whose `when` holds is a ticket's.
 
-    `first_response` counts from its opening, `next_response` from the customer's latest message that has no answer,
-    `resolution` from its opening. Clocks stand still while the ticket is in one of the statuses of `pauses`. From
-    `at_risk` per cent of the time on a clock is at risk.
+    `first_response` and `resolution` count from its opening, `next_response` from the customer's first message after
+    our latest answer. Clocks stand still while the ticket is in one of the statuses of `pauses`, and are at risk from
+    `at_risk` per cent of the time on. Without hours of its own a policy counts those of the ticket's desk, and day and
+    night where that has none.
     """
 
     label: Text | None = None
@@ -75,7 +89,16 @@ class Sla(Worked):
     resolution: Duration | None = None
     pauses: tuple[Literal["waiting", "on_hold"], ...] = ("waiting",)
     at_risk: Annotated[StrictInt, Field(ge=1, le=99)] = 80
-    escalate: tuple[Escalation, ...] = ()
+    escalate: Annotated[tuple[Escalation, ...], Field(max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _promises(self) -> Sla:
+        times = [time for time in (self.first_response, self.next_response, self.resolution) if time is not None]
+        if not times:
+            raise ValueError(f"this promises nothing: give one or more of {', '.join(METRICS)}")
+        if max(times) > LONGEST:
+            raise ValueError(f"promise nothing for more than {LONGEST.days}d")
+        return self
 
 
 class Service(Part):

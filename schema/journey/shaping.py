@@ -190,6 +190,7 @@ _PATTERNS: Mapping[str, str] = {
     r"(\.\w+)+": "write a field, as in person.custom.renewal",
     r"[^\r\n]": "write it on one line",
     "@": "write an e-mail address",
+    r"[0-5]\d$": "write a time in quotes, as in '08:00'",
     ":[0-5]": "write a time as in '09:00-18:00'",
     "mon|tue": "write days as mon, tue … or mon-fri",
     "[A-Z]{2}": "write a country code in capitals, as in DE",

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from schema.journey import campaign_words, words
+from schema.journey import (
+    campaign_words,
+    contract_words,
+    follow_up_words,
+    pipeline_words,
+    service_words,
+    sla_words,
+    survey_words,
+    words,
+)
 from schema.journey.model import Criterion, Journey, Person, Pool, State, TouchPoints, Transition
 from schema.journey.parts import Worked
 from schema.journey.phrases import said
@@ -61,7 +70,14 @@ def sections(journey: Journey) -> list[Section]:
         ("waiting", "What happens by itself, and when", _waiting(journey)),
         ("mail", "How campaigns write", (Line(1, text) for text in campaign_words.mail(journey))),
         ("campaigns", "Campaigns", _campaigns(journey)),
+        ("follow_ups", "Work for people", _follow_ups(journey)),
         ("templates", "Messages", _templates(journey)),
+        ("pipelines", "How possible sales are worked on", _pipelines(journey)),
+        ("contracts", "What renews", _contracts(journey)),
+        ("health", "How well a customer is, 0 to 100", _health(journey)),
+        ("offers", "What is offered to customers", _offers(journey)),
+        ("service", "How customers are helped", _service(journey)),
+        ("surveys", "What customers are asked", _surveys(journey)),
         ("lists", "Lists", _lists(journey)),
     )
     found = [Section(part, title, tuple(lines)) for part, title, lines in told]
@@ -281,6 +297,7 @@ def _person(journey: Journey, person: Person) -> str:
     parts += [f"skills {words.listing(person.skills)}"] if person.skills else []
     parts += [f"takes {words.capacity(person.capacity)}"] if person.capacity else []
     parts += [f"works {hours}"] if (hours := _hours(journey, person)) else []
+    parts += [f"gets a mail at {person.digest} with what is due"] if person.digest else []
     return "; ".join(parts)
 
 
@@ -384,6 +401,44 @@ def _campaigns(journey: Journey) -> Iterator[Line]:
         for number, step in enumerate(campaign.steps, 1):
             called = f"{step.name}: " if step.name else ""
             yield Line(2, f"{number}. {called}{campaign_words.step(step)}")
+
+
+def _contracts(journey: Journey) -> Iterator[Line]:
+    if journey.contracts:
+        yield from (Line(1, text) for text in contract_words.contracts(journey.contracts))
+
+
+def _health(journey: Journey) -> Iterator[Line]:
+    if journey.health:
+        yield from (Line(1 + depth, text) for depth, text in contract_words.health(journey.health))
+
+
+def _offers(journey: Journey) -> Iterator[Line]:
+    yield from (Line(1, contract_words.offer(name, offer)) for name, offer in journey.offers.items())
+
+
+def _service(journey: Journey) -> Iterator[Line]:
+    told = (*service_words.lines(journey), *sla_words.policies(journey))
+    yield from (Line(1 + depth, text) for depth, text in told)
+
+
+def _pipelines(journey: Journey) -> Iterator[Line]:
+    for name, pipeline in journey.pipelines.items():
+        title = f"{pipeline.label} ({name})" if pipeline.label else name
+        yield Line(1, f"{title} - {pipeline_words.headline(pipeline)}")
+        yield from (Line(2, text) for text in pipeline_words.lines(pipeline))
+
+
+def _surveys(journey: Journey) -> Iterator[Line]:
+    for name, survey in journey.surveys.items():
+        yield Line(1, survey_words.title(name, survey))
+        yield from (Line(2, text) for text in survey_words.lines(survey))
+
+
+def _follow_ups(journey: Journey) -> Iterator[Line]:
+    for name, rule in journey.follow_ups.items():
+        yield Line(1, follow_up_words.title(name, rule))
+        yield from (Line(2, text) for text in follow_up_words.lines(rule, _hours(journey, rule)))
 
 
 def _templates(journey: Journey) -> Iterator[Line]:

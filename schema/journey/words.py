@@ -119,6 +119,8 @@ def capacity(most: Capacity) -> str:
     parts = [f"{most.open} at once"] if most.open else []
     if most.max and most.per:
         parts.append(f"{most.max} new within {time(most.per)}")
+    if most.tickets:
+        parts.append(f"{most.tickets} tickets at once" if most.tickets > 1 else "1 ticket at once")
     return f"at most {listing(parts)}" if parts else "any number"
 
 

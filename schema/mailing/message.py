@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.header import Header
 from email.headerregistry import Address
 from email.utils import format_datetime, formataddr
@@ -23,12 +23,13 @@ from schema.journey.campaign import Template
 from schema.mail.address import mailbox_of, reply_address
 from schema.mail.kinds import LOOP_HEADER
 from schema.mail.words import mailboxes
+from schema.mailing import survey_words
 from schema.mailing.tokens import make_token
 from schema.mailing.words import language_of, words_of
-from schema.template import Frame, Rendered, render, values_of
+from schema.template import Frame, Rendered, render, render_typed, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from schema.facts import Facts
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 OPT_IN: Final = "opt_in"
 """The campaign, step and template of the mail that asks to confirm a consent."""
+ANSWER: Final = "ticket_answer"
+"""The campaign, step and template of an agent's answer to a ticket."""
+SURVEY: Final = "survey_mail"
+"""The campaign of mails that ask how satisfied somebody is; the step is the survey, and its id that of the send."""
 NOWHERE: Final = "http://localhost:8080"
 """Where links lead while nobody has said under which address we are reached, and mail only goes into a folder."""
 _LONGEST_LINE: Final = 900
@@ -44,6 +49,9 @@ _LONGEST_LINE: Final = 900
 _LONGEST_WORD: Final = 75
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
+_BY_MACHINE: Final = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+"""What tells other machines not to answer."""
+_MESSAGE_ID: Final = re.compile(r"[!-;=?-~]{3,400}")
 _CODE: Final = re.compile(r"[^a-z0-9_.-]")
 
 
@@ -62,6 +70,9 @@ class Place:
 
     def picture(self, send_id: str) -> str:
         return f"{self.base_url}/o/{make_token(self.pepper, 'picture', send_id)}.gif"
+
+    def survey(self, survey_id: str, number: int = 0) -> str:
+        return f"{self.base_url}/s/{make_token(self.pepper, 'survey', survey_id, number)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +123,9 @@ def write(
     """
     Write the message of a send to `address`.
 
-    `send` has the columns of the table. Only marketing is told how to unsubscribe, and only with `tracked` links and
-    pictures lead through us, as the journey's `mail` says.
+    `send` has the columns of the table; an agent's `answer` to a ticket beside them goes as it was typed. Only
+    marketing is told how to unsubscribe, and only with `tracked` links and pictures lead through us, as the journey's
+    `mail` says.
 
     :raises Permanent: `mail_not_configured`, `template_unknown`, `address_unusable`
     :raises schema.fill.Unfilled: the template cannot be filled in for this person
@@ -122,25 +134,93 @@ def write(
     if mail is None:
         raise Permanent("mail_not_configured", f"The journey {journey.name} has no `mail`: nobody to send from.")
     language = facts.person.get("language")
-    template = template_of(journey, send, language)
-    if template is None:
-        raise Permanent("template_unknown", f"There is no template {send['template']} in this version.")
     marketing = send["lane"] > 0
     frame = _frame(send["id"], mail, place, language, marketing=marketing, tracked=tracked and marketing)
+    stop = place.survey(send["id"], survey_words.STOP) if send["campaign"] == SURVEY else None
+    if stop:
+        line = survey_words.words_of(language).stop
+        frame = replace(frame, foot=(*frame.foot, _foot_link(line, stop)))
+    answer: Mapping[str, Any] | None = send.get("answer")
+    if answer is not None:
+        rendered = render_typed(_subject(answer), answer["text"], frame)
+    else:
+        rendered = _rendered(send, facts, journey, place, frame)
+    recipient, utf8 = _envelope(address)
+    desk = answer["address"] if answer is not None else None
+    reply, bounce = _answers(journey, mail, place.pepper, send["lead_id"], desk)
+    headers = _headers(send, mail, rendered, recipient, reply, now)
+    headers |= _thread(answer["thread"]) if answer is not None else _BY_MACHINE
+    headers[LOOP_HEADER] = _CODE.sub("", journey.name)
+    if marketing:
+        headers |= _unsubscription(send, mail, journey, place, reply)
+    if stop:
+        headers |= {"List-Unsubscribe": f"<{stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    raw = _raw(headers, rendered, send["id"], utf8=utf8)
+    return Written(message_id_of(send["id"], mail), bounce, recipient, raw, rendered.links, utf8, rendered)
+
+
+def write_notice(send_id: str, journey: Journey, address: str, subject: str, text: str, now: datetime) -> Written:
+    """
+    Write a message of ours to one of the journey's people: no template, nothing to unsubscribe from.
+
+    :raises Permanent: `mail_not_configured`, `address_unusable`
+    """
+    mail = journey.mail
+    if mail is None:
+        raise Permanent("mail_not_configured", f"The journey {journey.name} has no `mail`: nobody to send from.")
+    rendered = render_typed(subject, text, Frame())
+    recipient, utf8 = _envelope(address)
+    headers = _headers({"id": send_id}, mail, rendered, recipient, None, now) | _BY_MACHINE
+    headers[LOOP_HEADER] = _CODE.sub("", journey.name)
+    raw = _raw(headers, rendered, send_id, utf8=utf8)
+    bounce = mailboxes(mail.sender)[0].address
+    return Written(message_id_of(send_id, mail), bounce, recipient, raw, rendered.links, utf8, rendered)
+
+
+def _rendered(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Place, frame: Frame) -> Rendered:
+    """The send's template, filled in."""
+    template = template_of(journey, send, facts.person.get("language"))
+    if template is None:
+        raise Permanent("template_unknown", f"There is no template {send['template']} in this version.")
     values = values_of(facts, journey) | {
         "unsubscribe_url": place.unsubscribe(send["id"]),
         "preferences_url": place.unsubscribe(send["id"]),
     }
+    if send["campaign"] == SURVEY:
+        values["survey"] = _survey(send, facts, journey, place)
     if "path" in send["data"]:
         values["link"] = place.base_url + send["data"]["path"]
-    rendered = render(template, values, frame)
-    recipient, utf8 = _envelope(address)
-    reply, bounce = _answers(journey, mail, place.pepper, send["lead_id"])
-    headers = _headers(send, journey, mail, rendered, recipient, reply, now)
-    if marketing:
-        headers |= _unsubscription(send, mail, journey, place, reply)
-    raw = _raw(headers, rendered, send["id"], utf8=utf8)
-    return Written(message_id_of(send["id"], mail), bounce, recipient, raw, rendered.links, utf8, rendered)
+    return render(template, values, frame)
+
+
+def _survey(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Place) -> dict[str, Any]:
+    """What the template of a survey may name: its question, and a link for each answer."""
+    survey = journey.surveys[send["step"]]
+    least, most = survey.scale
+    labels = survey_words.labels(survey.kind, facts.person.get("language"))
+    answers = [
+        {"value": score, "label": labels[score - least], "url": place.survey(send["id"], survey_words.number_of(score))}
+        for score in range(least, most + 1)
+    ]
+    return {"question": survey.question, "answers": answers, "url": place.survey(send["id"])}
+
+
+def _subject(answer: Mapping[str, Any]) -> str:
+    """The subject of an answer, by which people find the conversation; the ticket's number where it has none."""
+    subject, number = answer["subject"], f"#{answer['number']}"
+    if not subject:
+        return number
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}"
+
+
+def _thread(message_ids: Sequence[str]) -> dict[str, str]:
+    """What puts an answer into its conversation (RFC 5322, 3.6.4); `message_ids` are its mails, the oldest first."""
+    known = [f"<{name}>" for name in message_ids if _MESSAGE_ID.fullmatch(name)]
+    if not known:
+        return {}
+    while len(" ".join(known)) > _LONGEST_LINE and len(known) > 1:
+        known.pop(min(1, len(known) - 2))  # the first and the latest say the most
+    return {"In-Reply-To": known[-1], "References": " ".join(known)}
 
 
 def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, marketing: bool, tracked: bool) -> Frame:
@@ -149,9 +229,7 @@ def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, mark
     if mail.postal and marketing:
         foot.append((mail.postal, escape(mail.postal)))
     if marketing:
-        url = place.unsubscribe(send_id)
-        style = 'style="color:#5a5a66;text-decoration:underline" class="foot"'
-        foot.append((f"{words.unsubscribe}: {url}", f'<a href="{escape(url)}" {style}>{escape(words.unsubscribe)}</a>'))
+        foot.append(_foot_link(words.unsubscribe, place.unsubscribe(send_id)))
     return Frame(
         language_of(language),
         tuple(foot),
@@ -160,9 +238,14 @@ def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, mark
     )
 
 
+def _foot_link(label: str, url: str) -> tuple[str, str]:
+    """A line under a message that leads somewhere, as text and as HTML."""
+    style = 'style="color:#5a5a66;text-decoration:underline" class="foot"'
+    return f"{label}: {url}", f'<a href="{escape(url)}" {style}>{escape(label)}</a>'
+
+
 def _headers(
     send: Mapping[str, Any],
-    journey: Journey,
     mail: Mail,
     rendered: Rendered,
     recipient: str,
@@ -178,11 +261,7 @@ def _headers(
     }
     if reply:
         headers["Reply-To"] = _mailbox(reply)
-    return headers | {
-        "Auto-Submitted": "auto-generated",
-        "X-Auto-Response-Suppress": "All",
-        LOOP_HEADER: _CODE.sub("", journey.name),
-    }
+    return headers
 
 
 def _unsubscription(
@@ -235,13 +314,15 @@ def _printable(content: str) -> bytes:
     return binascii.b2a_qp(_BREAK.sub("\r\n", content).encode(), istext=True)
 
 
-def _answers(journey: Journey, mail: Mail, pepper: bytes, lead_id: str) -> tuple[str | None, str]:
+def _answers(
+    journey: Journey, mail: Mail, pepper: bytes, lead_id: str, address: str | None = None
+) -> tuple[str | None, str]:
     """
-    Where answers are to go, and where bounces.
+    Where answers are to go, and where bounces; `address` is that of the conversation, if it has one of its own.
 
     With the lead's signed address where mail to it is taken in by a source of the journey, so that both find it.
     """
-    wanted = mailboxes(mail.reply_to or mail.sender)[0].address
+    wanted = address or mailboxes(mail.reply_to or mail.sender)[0].address
     taken = {mailbox_of(source.address)[0] for source in journey.sources.values() if source.address}
     if mailbox_of(wanted)[0] in taken:
         signed = reply_address(wanted, pepper, lead_id)

@@ -2,7 +2,8 @@
 Signed names of what stands in a message: they say which message, and nobody can make one up.
 
 Nothing is stored for them and they do not expire: an unsubscription works for years. What a link leads to is kept with
-the send, so that no token leads anywhere else.
+the send, so that no token leads anywhere else. A calendar is named in the same way; its name is good until it is taken
+back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hmac
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
-Use = Literal["unsubscribe", "link", "picture"]
+Use = Literal["unsubscribe", "link", "picture", "calendar", "survey"]
 _SIGNATURE: Final = 14
 _NUMBER: Final = 2
 _LENGTH: Final = 16 + _NUMBER + _SIGNATURE

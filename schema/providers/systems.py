@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schema import contract
 from schema.incoming import CALL, CALLS, read_event
 from schema.journey import Source
 from schema.payload import JSON
@@ -174,10 +175,27 @@ def _stripe_judge(values: Values, understood: Understood) -> None:
         ]
         money = _stripe_amount(thing, "amount_paid")
         understood.data["purchase"] = prepared(money, thing.get("currency"), thing.get("id"), products=lines)
+        if understood.kind == "contract.renewed":
+            understood.data["contract"] = contract.prepared(id=thing.get("subscription"))
+    elif understood.kind in {"contract.started", "contract.ended"}:
+        understood.data["contract"] = _stripe_contract(thing)
     elif understood.kind == "payment.refunded":
         paid_back = thing.get("invoice") or thing.get("payment_intent")
         money = _stripe_amount(thing, "amount_refunded")
         understood.data["purchase"] = prepared(money, thing.get("currency"), paid_back, refund=thing.get("id"))
+
+
+def _stripe_contract(thing: Values) -> Values:
+    """A subscription's term: on newer versions of the interface it stands with the items."""
+    item = next(iter(objects(at(thing, "items.data"))), {})
+    renews = None if thing.get("cancel_at_period_end") is None else not thing["cancel_at_period_end"]
+    ended = thing.get("status") == "canceled"
+    return contract.prepared(
+        id=thing.get("id"),
+        current_period_start=thing.get("current_period_start") or item.get("current_period_start"),
+        current_period_end=None if ended else thing.get("current_period_end") or item.get("current_period_end"),
+        auto_renew=renews,
+    )
 
 
 def _stripe_amount(thing: Values, name: str) -> str | None:

@@ -6,12 +6,13 @@ Every statement finds its rows by an index; lists that can be long are read in p
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
 from schema import contact, provenance
-from schema.store import consents
+from schema.store import clock, consents, contracts
 from schema.store.ids import is_id, uuid_array
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ FROM purchase
 WHERE person_id = CAST(:id AS uuid)
   AND (CAST(:after AS uuid) IS NULL OR (at, id) < (SELECT at, id FROM purchase WHERE id = CAST(:after AS uuid)))
 ORDER BY at DESC, id DESC LIMIT :limit
+""")
+_BOUGHT: Final = text("""
+SELECT person_id, array_agg(DISTINCT named) AS products FROM purchase
+CROSS JOIN LATERAL jsonb_array_elements(products) AS item
+CROSS JOIN LATERAL (VALUES (item ->> 'name'), (item ->> 'sku')) AS each(named)
+WHERE person_id = ANY(CAST(:ids AS uuid[])) AND kind <> 'refund' AND named IS NOT NULL GROUP BY person_id
+""")
+_LATEST_LEAD: Final = text("""
+SELECT id FROM lead WHERE person_id = CAST(:id AS uuid) AND merged_into IS NULL ORDER BY open DESC, id DESC LIMIT 1
 """)
 _BY_KEY: Final = text("SELECT person_id FROM person_key WHERE kind = :kind AND value = :value")
 _SOURCES: Final = text("SELECT id, source, channel FROM receipt WHERE id = ANY(CAST(:ids AS uuid[]))")
@@ -105,6 +115,8 @@ def person(connection: Connection, person_id: str) -> dict[str, Any] | None:
         "keys": [dict(key) for key in connection.execute(_KEYS, asked).mappings()],
         "consents": consents.of_person(connection, row["id"]),
         "purchases": _totals(connection, row["id"]) | {"items": bought, "next": more},
+        "contracts": contracts.contracts(connection, clock.now(), person=row["id"], limit=MOST_SHOWN)[0],
+        "health": contracts.health(connection, [row["id"]]).get(row["id"]),
         "leads": [dict(lead) for lead in connection.execute(_LEADS, asked).mappings()],
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
@@ -117,6 +129,14 @@ def exists(connection: Connection, person_id: str) -> bool:
     return found is not None
 
 
+def latest_lead(connection: Connection, person_id: str) -> str | None:
+    """Return the lead by which somebody is spoken of: an open one, else their latest; None if there is none."""
+    found: str | None = None
+    if is_id(person_id):
+        found = connection.execute(_LATEST_LEAD, {"id": person_id}).scalar_one_or_none()
+    return found
+
+
 def purchases(
     connection: Connection, person_id: str, *, cursor: str | None = None, limit: int = 50
 ) -> tuple[list[dict[str, Any]], str | None]:
@@ -127,13 +147,22 @@ def purchases(
 
 
 def bought(connection: Connection, person_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return what each person bought in all, as rules see it: `count`, and `total` by currency."""
+    """
+    Return what each person bought in all, as rules see it.
+
+    `count`, `total` by currency (what they are worth: refunds are taken off), `last_at`, and `products`: names and
+    article numbers.
+    """
     found: dict[str, dict[str, Any]] = {}
     for row in connection.execute(_TOTALS, {"ids": uuid_array(person_ids)}):
         seen = found.setdefault(row.person_id, {"count": 0, "total": {}})
         seen["count"] += row.count
         if row.total is not None:
             seen["total"][row.currency or _NO_CURRENCY] = float(row.total)
+        if row.last_at is not None:
+            seen["last_at"] = max(seen.get("last_at", ""), row.last_at.astimezone(UTC).isoformat())
+    for row in connection.execute(_BOUGHT, {"ids": uuid_array(found)}) if found else ():
+        found[row.person_id]["products"] = sorted(row.products)
     return found
 
 

@@ -222,7 +222,12 @@ def enrolments(connection: Connection, ids: Collection[str]) -> dict[str, RowMap
 
 def take(connection: Connection, going: Sequence[Mapping[str, Any]], later: Sequence[Mapping[str, Any]]) -> None:
     """Make those that go `sending`, with what is to be kept of them, and put the others off."""
-    messages = [{name: row[name] for name in ("message_id", "lead_id", "at")} | {"direction": "out"} for row in going]
+    messages = [
+        {name: row[name] for name in ("message_id", "lead_id", "at")}
+        | {"direction": "out", "ticket_id": row.get("ticket_id")}
+        for row in going
+        if row["lead_id"]  # what goes to one of our own people is about no single one
+    ]
     taken = [{name: value for name, value in row.items() if name in tables.send.c} for row in going]
     for row in taken:
         row.pop("lead_id")

@@ -290,6 +290,21 @@ def _plain(decision: Mapping[str, Any], _: Explanation) -> str:
 
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def _at_risk(_: Mapping[str, Any], told: Explanation) -> str:
+    return f"May leave: health {told['score']}, below {told['at_risk_below']}."
+
+
+def _health(told: Explanation) -> Iterator[str]:
+    yield f"Everybody starts from {told['start']}."
+    yield from (f"{each['points']:+d} for {each['rule']}." for each in told["rules"])
+
+
+def _health_unknown(told: Explanation) -> Iterator[str]:
+    return (f"No points for {rule}: it is not known." for rule in told["unknown"])
+
+
 _WORDS: dict[
     str,
     tuple[
@@ -304,6 +319,7 @@ _WORDS: dict[
     "score": (_scored, _points, _points_missed),
     "route": (why_route.routed, why_route.chosen, why_route.not_chosen),
     "advance": (_advanced, _moved, _not_moved),
+    "health": (_at_risk, _health, _health_unknown),
     "migrate": (_migrated, _stayed, _lost),
     "move": (_asked, _who_asked, _why_refused),
 }

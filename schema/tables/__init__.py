@@ -6,6 +6,7 @@ from schema.tables.absence import absence
 from schema.tables.account import account, audit, canary
 from schema.tables.api_key import api_key
 from schema.tables.assignment import assignment
+from schema.tables.association import association, association_count
 from schema.tables.base import metadata
 from schema.tables.campaign import campaign_look, campaign_state, enrolment, enrolment_step
 from schema.tables.consent import consent
@@ -13,7 +14,8 @@ from schema.tables.contract import contract
 from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
-from schema.tables.follow_up import follow_up
+from schema.tables.follow_up import calendar_feed, follow_up
+from schema.tables.health import health
 from schema.tables.hint import hint
 from schema.tables.importing import import_run
 from schema.tables.journey import journey, journey_activation, journey_active, journey_move
@@ -27,7 +29,7 @@ from schema.tables.purchase import purchase
 from schema.tables.receipt import receipt, submission
 from schema.tables.retrieval import retrieval
 from schema.tables.send import send, suppression
-from schema.tables.survey import survey
+from schema.tables.survey import survey, survey_answer
 from schema.tables.ticket import ticket, ticket_clock, ticket_entry, ticket_pause
 from schema.tables.timer import timer
 from schema.tables.touchpoint import touchpoint
@@ -38,7 +40,10 @@ __all__ = [
     "account",
     "api_key",
     "assignment",
+    "association",
+    "association_count",
     "audit",
+    "calendar_feed",
     "campaign_look",
     "campaign_state",
     "canary",
@@ -52,6 +57,7 @@ __all__ = [
     "enrolment_step",
     "event",
     "follow_up",
+    "health",
     "hint",
     "import_run",
     "journey",
@@ -78,6 +84,7 @@ __all__ = [
     "submission",
     "suppression",
     "survey",
+    "survey_answer",
     "ticket",
     "ticket_clock",
     "ticket_entry",

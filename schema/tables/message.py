@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import UUID
 
 from schema.tables.base import metadata
@@ -14,9 +14,11 @@ message = Table(
     Column("lead_id", UUID(as_uuid=False), nullable=False, comment="whose person is asked of the lead: people merge"),
     Column("direction", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("ticket_id", UUID(as_uuid=False), comment="the ticket it belongs to"),
     CheckConstraint("direction IN ('in', 'out')", name="direction_known"),
     CheckConstraint("message_id <> ''", name="message_id_not_empty"),
     Index("ix_message_lead", "lead_id"),
+    Index("ix_message_ticket", "ticket_id", postgresql_where=text("ticket_id IS NOT NULL")),
 )
 
 mailbox = Table(

@@ -61,6 +61,8 @@ opportunity = Table(
     Index("ix_opportunity_lead", "lead_id"),
     Index("ix_opportunity_person", "person_id"),
     Index("ix_opportunity_open", "journey_name", "pipeline", "stage", "id", postgresql_where=text("outcome IS NULL")),
+    Index("ix_opportunity_any_open", "id", postgresql_where=text("outcome IS NULL")),
+    Index("ix_opportunity_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
     Index(
         "ix_opportunity_closed", "journey_name", "pipeline", "closed_at", postgresql_where=text("outcome IS NOT NULL")
     ),

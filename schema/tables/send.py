@@ -1,6 +1,8 @@
 """
 Sends: one row for each message to one person, from the plan to what became of it; and addresses never to be written to.
 
+Most go to the person of a lead. Those to one of the journey's own people (`staff`) are about no single lead.
+
 `planned` is due from `due_at` on; `sending` was claimed and handed over, or is about to be; `unknown` was claimed by
 somebody who ended before writing down how it went, and is never sent again by itself; the others are over. What holds
 a message back is checked in the transaction that claims it.
@@ -37,8 +39,8 @@ send = Table(
     Column("step", Text, nullable=False),
     Column("template", Text, nullable=False),
     Column("enrolment_id", UUID(as_uuid=False)),
-    Column("person_id", UUID(as_uuid=False), nullable=False),
-    Column("lead_id", UUID(as_uuid=False), nullable=False),
+    Column("person_id", UUID(as_uuid=False)),
+    Column("lead_id", UUID(as_uuid=False)),
     Column("entry_key", Text, nullable=False),
     Column("lane", SmallInteger, nullable=False, comment="0: service, before 1: marketing"),
     Column("priority", SmallInteger, nullable=False, server_default="50"),
@@ -61,11 +63,22 @@ send = Table(
     Column("bounced_at", DateTime(timezone=True)),
     Column("complained_at", DateTime(timezone=True)),
     Column("unsubscribed_at", DateTime(timezone=True)),
+    Column("staff", Text, comment="one of the journey's people, to whom it goes in place of a lead's person"),
     UniqueConstraint("journey_name", "campaign", "step", "person_id", "entry_key", name="uq_send_once"),
     CheckConstraint(f"state IN ({', '.join(repr(name) for name in SEND_STATES)})", name="state_known"),
+    CheckConstraint("(staff IS NULL) = (person_id IS NOT NULL AND lead_id IS NOT NULL)", name="for_somebody"),
     CheckConstraint("(state = 'planned') = (due_at IS NOT NULL)", name="planned_is_due"),
     CheckConstraint(
         "(state IN ('sending', 'unknown', 'sent')) <= (claimed_at IS NOT NULL)", name="claimed_before_sent"
+    ),
+    Index(
+        "uq_send_staff",
+        "campaign",
+        "step",
+        "staff",
+        "entry_key",
+        unique=True,
+        postgresql_where=text("staff IS NOT NULL"),
     ),
     Index("ix_send_due", "lane", "due_at", postgresql_where=text("state = 'planned'")),
     Index("ix_send_sending", "claimed_at", postgresql_where=text("state = 'sending'")),

@@ -38,7 +38,7 @@ ticket = Table(
     Column("lead_id", UUID(as_uuid=False), nullable=False),
     Column("person_id", UUID(as_uuid=False), nullable=False),
     Column("journey_name", Text, nullable=False),
-    Column("journey", Text, nullable=False, comment="the version whose desks and clocks are its own"),
+    Column("journey", Text, nullable=False, comment="the version whose kinds and clocks are its own"),
     Column("kind", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -67,11 +67,12 @@ ticket = Table(
     CheckConstraint("priority IN ('low', 'normal', 'high', 'urgent')", name="priority_known"),
     CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed_when_closed"),
     UniqueConstraint("number", name="uq_ticket_number"),
-    Index("uq_ticket_external", "source", "external_id", unique=True, postgresql_where=text("external_id IS NOT NULL")),
+    Index("uq_ticket_external", "external_id", "source", unique=True, postgresql_where=text("external_id IS NOT NULL")),
     Index("ix_ticket_lead", "lead_id"),
     Index("ix_ticket_person", "person_id"),
     Index("ix_ticket_open", "status", "id", postgresql_where=text("status <> 'closed'")),
-    Index("ix_ticket_owner", "owner", "id", postgresql_where=text("status <> 'closed' AND owner IS NOT NULL")),
+    Index("ix_ticket_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_ticket_work", "owner", postgresql_where=text("status IN ('new', 'open') AND owner IS NOT NULL")),
     Index(
         "ix_ticket_waiting", "journey_name", "desk", "waiting_since", postgresql_where=text("waiting_since IS NOT NULL")
     ),
@@ -106,6 +107,7 @@ ticket_clock = Table(
     Column("cycle", Integer, nullable=False, comment="1, 2, … of this metric and ticket"),
     Column("journey", Text, nullable=False, comment="the version that it is counted by"),
     Column("policy", Text, nullable=False),
+    Column("desk", Text, comment="whose hours count where the policy has none"),
     Column("target_s", Integer, nullable=False, comment="seconds of working time"),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True), comment="when the time is over; null: while it stands still"),
@@ -118,6 +120,14 @@ ticket_clock = Table(
     CheckConstraint("metric IN ('first_response', 'next_response', 'resolution')", name="metric_known"),
     CheckConstraint("(stopped_at IS NOT NULL) = (state IN ('hit', 'missed', 'cancelled'))", name="stops_with_state"),
     Index("ix_ticket_clock_running", "journey", "ticket_id", postgresql_where=text("stopped_at IS NULL")),
+    Index(
+        "ix_ticket_clock_due",
+        "due_at",
+        "ticket_id",
+        "metric",
+        postgresql_where=text("stopped_at IS NULL AND due_at IS NOT NULL"),
+    ),
+    postgresql_with={"fillfactor": "80"},
 )
 
 ticket_pause = Table(

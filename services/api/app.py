@@ -20,6 +20,7 @@ from schema.garbage import settle_in
 from schema.store.engine import make_async_engine
 from services.api import meters
 from services.api.arriving import BODY_WITHIN_S
+from services.api.calendars import Calendars
 from services.api.edge import CommonHeaders, complete, problem_of
 from services.api.events_in import EventsIn
 from services.api.forms import FormPages, FormPlace, script
@@ -31,6 +32,7 @@ from services.api.mailing import Mailing
 from services.api.manage import create_management
 from services.api.opt_in import OptIn
 from services.api.problems import Problem
+from services.api.survey_pages import SurveyPages
 from services.fetch import Fetcher
 from services.receive import PATIENCE_S, Receiver
 from services.sources import Sources
@@ -42,7 +44,21 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
+    from services.api.context import (
+        Enroller,
+        FollowUps,
+        Hinter,
+        Merger,
+        Migrator,
+        Mover,
+        Outlook,
+        Owners,
+        Recalculator,
+        Retention,
+        Sales,
+        Surveys,
+        Tickets,
+    )
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -57,7 +73,13 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     owners: Owners,
     enrol: Enroller,
     merger: Merger,
+    follow_ups: FollowUps,
+    sales: Sales,
+    retention: Retention,
+    tickets: Tickets,
+    surveys: Surveys,
     outlook: Outlook,
+    recalculate: Recalculator,
     hint: Hinter | None = None,
     revision: str | None = None,
     patience_s: float = PATIENCE_S,
@@ -77,6 +99,8 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     intake = Intake(receiver, sources, keyring, pepper=settings.pepper(), body_within_s=body_within_s)
     confirming = OptIn(engine, receiver, sources, settings.pepper())
     mailing = Mailing(engine, receiver, settings.pepper(), body_within_s=body_within_s)
+    calendars = Calendars(engine, settings)
+    asking = SurveyPages(engine, surveys, settings.pepper(), body_within_s=body_within_s)
     pages = FormPages(sources, settings.pepper(), settings.base_url)
     events = EventsIn(receiver, sources, keyring, body_within_s=body_within_s)
     hooks = Hooks(receiver, sources, settings.pepper(), base_url=settings.base_url, body_within_s=body_within_s)
@@ -92,7 +116,13 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         owners=owners,
         enrol=enrol,
         merger=merger,
+        follow_ups=follow_ups,
+        sales=sales,
+        retention=retention,
+        tickets=tickets,
+        surveys=surveys,
         outlook=outlook,
+        recalculate=recalculate,
         hint=hint,
         revision=revision,
     )
@@ -119,6 +149,8 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
             _Own("/u/{token}", mailing.unsubscribe, methods=["GET", "POST"]),
             _Own("/l/{token}", mailing.link, methods=["GET"]),
             _Own("/o/{token}.gif", mailing.picture, methods=["GET"]),
+            _Own("/s/{token}", asking.page, methods=["GET", "POST"]),
+            _Own("/calendar/{token}.ics", calendars.feed, methods=["GET"]),
             _Own("/f/{source}/thanks", pages.thanks, methods=["GET"]),
             _Own(HOOKS + "{source}", hooks.look, methods=["GET", "OPTIONS", "POST"]),
             Mount("/", management),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -14,9 +14,11 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
 
+from schema.contract import Told
 from schema.settings import Settings
 from schema.store.campaigns import Place
 from schema.store.ids import is_id
+from schema.store.journeys import JourneyBook
 from services.api.keys import Key, Keyring
 from services.api.problems import Problem
 from services.receive import Receiver
@@ -78,6 +80,160 @@ class Owners(Protocol):
         """Take back an absence, or what somebody is away for now."""
 
 
+class Sales(Protocol):
+    """Opportunities as workers keep them; all of it raises Permanent where there is something wrong."""
+
+    def open(
+        self, lead_id: str, pipeline: str | None, given: Mapping[str, Any], *, actor: str, reason: str | None
+    ) -> dict[str, Any]:
+        """Open one."""
+
+    def change(
+        self, opportunity_id: str, given: Mapping[str, Any], *, actor: str, expect: int | None
+    ) -> dict[str, Any]:
+        """Change one."""
+
+    def win(self, opportunity_id: str, given: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
+        """Have one be won."""
+
+    def lose(self, opportunity_id: str, reason: str, *, actor: str) -> dict[str, Any]:
+        """Have one be lost."""
+
+    def reopen(self, opportunity_id: str, *, actor: str, stage: str | None, reason: str | None) -> dict[str, Any]:
+        """Take one up again."""
+
+    def listed(self, *, limit: int, state: str | None, **wanted: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page, and the cursor of the next."""
+
+    def one(self, opportunity_id: str) -> dict[str, Any]:
+        """Return one with its history."""
+
+    def pipeline(self, pipeline: str | None, journey: str | None, owner: str | None) -> dict[str, Any]:
+        """Return what stands at each stage."""
+
+    def forecast(self, pipeline: str | None, journey: str | None, *, months: int, by: str | None) -> dict[str, Any]:
+        """Return what is to be expected."""
+
+
+class FollowUps(Protocol):
+    """What people do about their follow-ups, as workers do it; all of it raises Permanent and returns the row."""
+
+    def add(  # noqa: PLR0913 - what may be said of one
+        self,
+        lead_id: str,
+        words: str,
+        *,
+        owner: str | None,
+        due_at: datetime | None,
+        within: timedelta | None,
+        remind_at: datetime | None,
+        subject: tuple[str, str] | None,
+        key: str | None,
+        actor: str,
+    ) -> dict[str, Any]:
+        """Make one by hand."""
+
+    def done(
+        self, follow_up_id: str, outcome: str, *, note: str | None, channel: str | None, actor: str
+    ) -> dict[str, Any]:
+        """Say that one was done."""
+
+    def snooze(self, follow_up_id: str, until: datetime, *, actor: str) -> dict[str, Any]:
+        """Put one off."""
+
+    def assign(self, follow_up_id: str, owner: str, *, actor: str) -> dict[str, Any]:
+        """Hand one to somebody."""
+
+    def cancel(self, follow_up_id: str, reason: str, *, actor: str) -> dict[str, Any]:
+        """Let one fall away."""
+
+
+class Retention(Protocol):
+    """What people do about contracts, and what rules say of customers, as workers do it; raises Permanent."""
+
+    def add(self, lead_id: str, told: Told, *, source: str | None, actor: str) -> dict[str, Any]:
+        """Have a contract run."""
+
+    def renew(self, contract_id: str, told: Told, *, actor: str) -> dict[str, Any]:
+        """Have another term follow."""
+
+    def cancel(self, contract_id: str, *, ends_on: date | None, reason: str | None, actor: str) -> dict[str, Any]:
+        """Have a contract not be renewed."""
+
+    def health(self, person_id: str) -> list[dict[str, Any]]:
+        """Show how well a customer is."""
+
+    def offers(self, person_id: str) -> dict[str, Any]:
+        """Show what to offer."""
+
+
+class Tickets(Protocol):
+    """What agents do about tickets, as workers do it; all of it returns the ticket as it is shown, or raises."""
+
+    def open(
+        self, lead_id: str, wanted: Mapping[str, Any], text: str | None, *, actor: str, agent: str | None
+    ) -> dict[str, Any]:
+        """Open one."""
+
+    def heard(self, ticket_id: str, text: str, channel: str) -> dict[str, Any]:
+        """Keep what the customer said."""
+
+    def answer(
+        self, ticket_id: str, text: str, channel: str, *, actor: str, agent: str | None, status: str | None, send: bool
+    ) -> dict[str, Any]:
+        """Keep an answer, and send it."""
+
+    def note(self, ticket_id: str, text: str, *, actor: str, agent: str | None) -> dict[str, Any]:
+        """Keep a remark for colleagues."""
+
+    def status(
+        self,
+        ticket_id: str,
+        wanted: str,
+        *,
+        actor: str,
+        agent: str | None,
+        root_cause: str | None,
+        resolution: str | None,
+    ) -> dict[str, Any]:
+        """Have one be in another status."""
+
+    def assign(self, ticket_id: str, owner: str | None, *, actor: str, only_free: bool) -> dict[str, Any]:
+        """Have one be somebody's."""
+
+    def change(
+        self,
+        ticket_id: str,
+        *,
+        actor: str,
+        kind: str | None,
+        priority: str | None,
+        subject: str | None,
+        desk: str | None,
+    ) -> dict[str, Any]:
+        """Change what one is said to be."""
+
+
+class Surveys(Protocol):
+    """Takes answers to surveys, as workers do; returns the survey as it is shown, or raises."""
+
+    def give(self, survey_id: str, *, score: int, comment: str | None, channel: str, actor: str) -> dict[str, Any]:
+        """Answer one."""
+
+    def taken(
+        self,
+        lead_id: str,
+        name: str,
+        *,
+        score: int,
+        comment: str | None,
+        channel: str,
+        actor: str,
+        ticket_id: str | None,
+    ) -> dict[str, Any]:
+        """Keep the answer of somebody who was asked in person."""
+
+
 class Merger(Protocol):
     """Makes one person of two and takes it back, as workers do; raises Permanent."""
 
@@ -86,6 +242,13 @@ class Merger(Protocol):
 
     def unmerge(self, person: str, *, actor: str) -> dict[str, Any]:
         """Take back that somebody goes on as another."""
+
+
+class Recalculator(Protocol):
+    """Has clocks of tickets be counted by the active version, as workers do; raises Permanent."""
+
+    def __call__(self, name: str | None, *, actor: str, dry_run: bool, most: int) -> dict[str, Any]:
+        """Return what that changes."""
 
 
 Hinter = Callable[[str, Sequence[str]], None]
@@ -114,9 +277,16 @@ class Context:
     owners: Owners
     enrol: Enroller
     merger: Merger
+    follow_ups: FollowUps
+    sales: Sales
+    retention: Retention
+    tickets: Tickets
+    surveys: Surveys
     outlook: Outlook
+    recalculate: Recalculator
     hint: Hinter | None
     revision: str | None
+    book: JourneyBook = field(default_factory=JourneyBook)
 
 
 def context(request: Request) -> Context:

@@ -62,6 +62,17 @@ border:0;border-radius:.5rem;cursor:pointer}
 .extra{position:absolute;left:-10000px;width:1px;height:1px;overflow:hidden}
 blockquote{margin:0 0 1.25rem;padding-left:1rem;border-left:3px solid var(--line)}
 .after{margin:1.25rem 0 0}
+fieldset{border:0;margin:0 0 1.25rem;padding:0;min-width:0}
+legend{padding:0;margin:0 0 .6rem;font-weight:600}
+.scale{display:grid;gap:.5rem;grid-template-columns:repeat(auto-fill,minmax(4.25rem,1fr))}
+.scale.worded{grid-template-columns:1fr}
+.scale label{display:flex;gap:.6rem;align-items:center;min-height:2.9rem;margin:0;padding:.4rem .7rem;cursor:pointer;
+border:1px solid var(--line);border-radius:.5rem}
+.scale input{flex:none;width:1.25rem;min-height:0;height:1.25rem;margin:0;accent-color:var(--mark)}
+.scale label:has(:checked){border-color:var(--mark);box-shadow:inset 0 0 0 1px var(--mark)}
+.ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;margin:.5rem 0 0}
+.wrong{padding:.75rem 1rem;margin:0 0 1.25rem;border:2px solid #d1242f;border-radius:.5rem}
+.quiet button,button.quiet{color:inherit;background:none;border:1px solid var(--line)}
 @media(min-width:40rem){body{padding:3rem 1rem}main{padding:2.5rem}}
 @media(max-width:30rem){button{width:100%}}
 """

@@ -26,13 +26,19 @@ from services.api import (
     reading,
     scores,
 )
+from services.api.clocks import router as clocks_router
 from services.api.context import Context
+from services.api.contracts import router as contracts_router
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
+from services.api.follow_ups import router as follow_ups_router
 from services.api.merging import router as merging_router
+from services.api.opportunities import router as opportunities_router
 from services.api.owners import router as owners_router
 from services.api.people import router as people_router
 from services.api.problems import Problem
+from services.api.surveys import router as surveys_router
+from services.api.tickets import router as tickets_router
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +48,21 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
+    from services.api.context import (
+        Enroller,
+        FollowUps,
+        Hinter,
+        Merger,
+        Migrator,
+        Mover,
+        Outlook,
+        Owners,
+        Recalculator,
+        Retention,
+        Sales,
+        Surveys,
+        Tickets,
+    )
     from services.api.keys import Keyring
     from services.receive import Receiver
     from services.sources import Sources
@@ -69,7 +89,13 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     owners: Owners,
     enrol: Enroller,
     merger: Merger,
+    follow_ups: FollowUps,
+    sales: Sales,
+    retention: Retention,
+    tickets: Tickets,
+    surveys: Surveys,
     outlook: Outlook,
+    recalculate: Recalculator,
     hint: Hinter | None = None,
     revision: str | None = None,
 ) -> FastAPI:
@@ -77,9 +103,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     Return the API that stands behind the intake routes.
 
     `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
-    `Permanent` or `Transient`. `migrate`, `owners`, `enrol` and `merger` are theirs too, and `outlook` reads scores by
-    their rules. `hint` hears of work that became due again. `revision` is the migration this code needs: a database
-    behind it is not ready; None asks for none.
+    `Permanent` or `Transient`. `migrate`, `owners`, `enrol`, `merger` and `follow_ups` are theirs too, and `outlook`
+    reads scores by their rules. `hint` hears of work that became due again. `revision` is the migration this code
+    needs: a database behind it is not ready; None asks for none.
     """
     app = FastAPI(
         title="Throughline",
@@ -96,13 +122,37 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         routes=list(pages.ROUTES),
     )
     app.state.context = Context(
-        settings, engine, keyring, sources, receiver, move, migrate, owners, enrol, merger, outlook, hint, revision
+        settings,
+        engine,
+        keyring,
+        sources,
+        receiver,
+        move,
+        migrate,
+        owners,
+        enrol,
+        merger,
+        follow_ups,
+        sales,
+        retention,
+        tickets,
+        surveys,
+        outlook,
+        recalculate,
+        hint,
+        revision,
     )
     for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns):
         app.include_router(part.router)
     app.include_router(owners_router)
     app.include_router(people_router)
+    app.include_router(clocks_router)
+    app.include_router(contracts_router)
     app.include_router(merging_router)
+    app.include_router(follow_ups_router)
+    app.include_router(opportunities_router)
+    app.include_router(tickets_router)
+    app.include_router(surveys_router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.add_middleware(Calm)
     app.add_middleware(CommonHeaders)

@@ -53,7 +53,7 @@ async def move(request: Request, lead_id: str, wanted: Wanted, key: Key = may("l
     try:
         return answer(await run_in_threadpool(mover, lead_id, wanted.name, wanted.reason, f"key:{key.id}"))
     except ThroughlineError as error:
-        raise _problem(error) from error
+        raise problem(error) from error
 
 
 _PLAIN_PROBLEMS: Final = {
@@ -63,7 +63,8 @@ _PLAIN_PROBLEMS: Final = {
 }
 
 
-def _problem(error: ThroughlineError) -> Problem:
+def problem(error: ThroughlineError) -> Problem:
+    """Say why a lead was not moved."""
     facts = error.facts
     if isinstance(error, IllegalTransition):
         detail = "The lead cannot make this transition from where it is."

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from schema.draft import moment
 from schema.store import clock, consents, people
 from services.api.context import PLAIN, Cursor, answer, checked_cursor, found, listed, may, read, write
+from services.api.contracts import Contract
 from services.api.keys import Key
 from services.api.problems import Problem
 from services.api.shapes import Shape
@@ -117,7 +118,7 @@ class Bought(Purchases):
     """What somebody bought: all of it in figures, the latest in full."""
 
     count: int = Field(description="Without refunds.")
-    total: dict[str, str] = Field(description="By currency; refunds are taken off.")
+    total: dict[str, str] = Field(description="Lifetime value by currency; refunds are taken off.")
     last_at: datetime | None
 
 
@@ -151,6 +152,8 @@ class WholePerson(Shape):
     keys: list[MatchKey]
     consents: list[Consent] = Field(description="What stands now, for each purpose.")
     purchases: Bought
+    contracts: list[Contract] = Field(description="Those that run; the 50 that end first.")
+    health: int | None = Field(description="As of when something last happened; null: they have not bought.")
     leads: list[LeadOf] = Field(description="The newest 50.")
     created_at: datetime
     updated_at: datetime

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import typer
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from schema.settings import Settings
     from schema.understood import Understood
     from services.importing.outcome import Outcomes
-    from services.importing.reading import Rows
+    from services.importing.reading import Row, Rows
     from services.importing.run import Forecast, Order, Outcome, Stored
     from workers.runtime import Runtime
 
@@ -108,7 +108,7 @@ def import_(  # noqa: PLR0913, PLR0917 - the options of a command line
         if dry_run:
             _say_forecast(forecast(engine, read_as, order, found, total), as_json=as_json)
             return
-        _be_quiet(settings)
+        be_quiet(settings)
         _say(load(settings, url, order, file, found, outcome=outcome, total=total), as_json=as_json)
 
 
@@ -140,7 +140,7 @@ def _source(engine: Engine, wanted: str | None) -> tuple[str, Source]:
     return wanted, sources[wanted]
 
 
-def _be_quiet(settings: Settings) -> None:
+def be_quiet(settings: Settings) -> None:
     """Log only what goes wrong, unless asked for more: what became of the rows is said at the end."""
     from schema.garbage import settle_in
     from schema.log import configure
@@ -216,12 +216,23 @@ def _shown(read: Understood) -> dict[str, Any]:
 # -- for real ----------------------------------------------------------------------------------------------------------
 
 
+class Table(Protocol):
+    """The rows of a file, or others like them."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What its columns are called."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield its rows."""
+
+
 def load(
     settings: Settings,
     url: str,
     order: Order,
     file: Path,
-    found: Rows,
+    found: Table,
     *,
     outcome: Path | None = None,
     total: int | None = None,
@@ -273,7 +284,7 @@ class _Journey:
         self._batch_size = batch_size
         self._writer = writer
 
-    async def travel(self, url: str, found: Rows, tell: Callable[[int], None]) -> None:
+    async def travel(self, url: str, found: Table, tell: Callable[[int], None]) -> None:
         from schema.store.engine import make_async_engine
         from services.importing import run
         from services.receive import Receiver

@@ -96,7 +96,7 @@ def _scopes(given: str) -> list[str]:
 
     wanted = sorted({scope.strip() for scope in given.split(",")} - {""})
     if not wanted or set(wanted) - SCOPES.keys():
-        known = "\n".join(f"  {scope:<14} {meaning}" for scope, meaning in SCOPES.items())
+        known = "\n".join(f"  {scope:<19} {meaning}" for scope, meaning in SCOPES.items())
         raise Permanent("scope_unknown", f"Scopes are any of:\n{known}")
     return wanted
 

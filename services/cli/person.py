@@ -66,8 +66,16 @@ def _fields(found: dict[str, Any]) -> dict[str, object]:
     return fields | {
         "known by": ", ".join(f"{key['kind']} {key['value']}" for key in found["keys"]) or "nothing",
         "bought": f"{bought['count']} times, {in_all}" if bought["count"] else "nothing yet",
+        "contracts": _running(found["contracts"]),
+        "health": found["health"],
         "since": found["created_at"],
     }
+
+
+def _running(contracts: list[dict[str, Any]]) -> str | None:
+    if not contracts:
+        return None
+    return f"{len(contracts)} running, the first until {contracts[0]['ends_on']}"
 
 
 def _known(found: dict[str, Any]) -> list[list[object]]:

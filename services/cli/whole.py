@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.follow_up_acts import FollowUps
 from workers.looks import enrol_leads
 from workers.merge import Merger
 from workers.migration import migrate_leads
 from workers.moves import move_lead
+from workers.opportunity_sales import Sales
 from workers.outlook import outlook as read_outlook
 from workers.owners import Owners
+from workers.recalculation import recalculate
+from workers.retention import Retention
+from workers.survey_answers import Answers
+from workers.ticket_service import TicketService
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +60,13 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         owners=Owners(engine, hints.send),
         enrol=partial(enrol_leads, engine, hint=hints.send),
         merger=Merger(engine, hints.send),
+        follow_ups=FollowUps(engine, hints.send),
+        sales=Sales(engine, hints.send),
+        retention=Retention(engine, hints.send),
+        tickets=TicketService(engine, hints.send),
+        surveys=Answers(engine, hints.send),
         outlook=outlook,
+        recalculate=partial(recalculate, engine, hint=hints.send),
         hint=hints.send,
         revision=newest(),
     )

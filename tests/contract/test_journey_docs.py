@@ -33,8 +33,10 @@ from schema.journey.campaign import (
     Template,
     Way,
 )
+from schema.journey.contract import Contracts, Health, HealthRule, Offer
 from schema.journey.expressions import Reads
 from schema.journey.fields import FIELDS
+from schema.journey.follow_up import Escalate, FollowUpRule
 from schema.journey.keys import KEYS
 from schema.journey.model import (
     KPIS,
@@ -58,7 +60,10 @@ from schema.journey.model import (
 )
 from schema.journey.parts import Calendar
 from schema.journey.phrases import NOUNS
+from schema.journey.pipeline import Pipeline, Stage
+from schema.journey.service import Desk, Escalation, Opens, Service, Sla, TicketKind
 from schema.journey.source import Consent, Dedupe, FormField, Source, SpamRules
+from schema.journey.survey import Survey
 from schema.journey.words import short
 from services.cli.main import app
 from tests.servers import ROOT
@@ -107,6 +112,21 @@ PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("`campaigns.<name>.steps`, each", Step),
     ("`branch`, each", Way),
     ("`follow_up`", FollowUp),
+    ("`follow_ups.<name>`", FollowUpRule),
+    ("`follow_ups.<name>.escalate`", Escalate),
+    ("`contracts`", Contracts),
+    ("`health`", Health),
+    ("`health.rules`, each", HealthRule),
+    ("`offers.<name>`", Offer),
+    ("`pipelines.<name>`", Pipeline),
+    ("`pipelines.<name>.stages.<name>`", Stage),
+    ("`service`", Service),
+    ("`service.kinds.<name>`", TicketKind),
+    ("`service.opens`, each", Opens),
+    ("`service.desks.<name>`", Desk),
+    ("`service.slas.<name>`", Sla),
+    ("`service.slas.<name>.escalate`, each", Escalation),
+    ("`surveys.<name>`", Survey),
 )
 SHORT: Final = {
     Again: "`never`, `news` or a duration is short for a mapping: `unreachable: news`, `no_need: 90d`.",

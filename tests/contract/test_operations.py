@@ -26,6 +26,7 @@ from schema.journey import load
 from services.api.keys import SCOPES
 from tests.door import FORM, Door, api_process, house, journey_text
 from tests.management import Seed
+from workers.opportunity_sales import Sales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +73,13 @@ def there(api: Door) -> dict[str, list[str]]:
     seed = Seed(api.spine.engine, leads[0]["journey"])
     letters = [seed.dead_letter("lead", row["id"], "score", f"{number:016x}") for number, row in enumerate(leads)]
     assert {answer.status for answer in sent} == {200, 410}
+    sales = Sales(api.spine.engine, lambda *_: None)
     return {
         "receipt_id": receipts,
         "lead_id": [row["id"] for row in leads],
         "person_id": [row["person_id"] for row in leads],
         "letter_id": letters,
+        "opportunity_id": [sales.open(row["id"], None, {}, actor="test")["id"] for row in leads],
         "owner": sorted({row["owner"] for row in leads if row["owner"]}),
         "version": [leads[0]["journey"]],
         "name": [load(journey_text()).name],

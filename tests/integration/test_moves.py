@@ -263,7 +263,8 @@ def test_whoever_moves_a_lead_has_accepted_it(spine: Spine) -> None:
     move(spine, str(lead["id"]), "qualify")
 
     assert now(spine, str(lead["id"]))["assignment"]["accepted_at"]
-    assert [row["type"] for row in spine.rows("SELECT type FROM event ORDER BY sequence DESC LIMIT 2")] == [
+    assert [row["type"] for row in spine.rows("SELECT type FROM event ORDER BY sequence DESC LIMIT 3")] == [
+        "opportunity.opened",
         "lead.transitioned",
         "lead.accepted",
     ]

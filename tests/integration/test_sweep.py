@@ -23,7 +23,7 @@ from services.supervise import prepare
 from services.ticker import run_ticker
 from tests.servers import create_database, drop_database
 from workers import sweep
-from workers.app import DELIVER, NURTURE, SWEEP, build, register_steps
+from workers.app import DELIVER, FOLLOWUP, KPI, NURTURE, SWEEP, build, register_steps
 from workers.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -301,8 +301,8 @@ def test_a_ticker_outlives_the_end_of_its_database_session(database: str, engine
 
 def test_there_is_an_actor_for_every_step_and_one_that_sweeps(database: str) -> None:
     broker, _, hints = build(Settings(), database)
-    assert broker.get_declared_actors() == {*messages.STEPS, NURTURE, DELIVER, SWEEP}
-    assert broker.get_declared_queues() == {*messages.STEPS, NURTURE, DELIVER, SWEEP}
+    assert broker.get_declared_actors() == {*messages.STEPS, NURTURE, FOLLOWUP, KPI, DELIVER, SWEEP}
+    assert broker.get_declared_queues() == {*messages.STEPS, NURTURE, FOLLOWUP, KPI, DELIVER, SWEEP}
     hints.close()
     broker.close()
 

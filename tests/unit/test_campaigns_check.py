@@ -213,7 +213,7 @@ def test_a_template_that_asks_first_needs_no_default() -> None:
 
 def test_a_template_that_no_campaign_sends_is_found() -> None:
     more = TEMPLATES.replace("}}", "}, tree: {subject: Three, text: Three}}")
-    assert found(campaign(templates=more)) == ["warning: 10:77: no campaign sends this"]
+    assert found(campaign(templates=more)) == ["warning: 10:77: no campaign or survey sends this"]
     assert found(campaign(templates=more.replace("tree:", "opt_in:"))) == []
 
 

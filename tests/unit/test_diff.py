@@ -48,7 +48,7 @@ def test_comments_spacing_quotes_and_what_is_usual_anyway_change_nothing() -> No
         ("departments: [marketing, sales, service]", "departments:  [sales, marketing, service]   # as drawn"),
         ("when: qualification.passed && score.total >= 45", "when: 'qualification.passed  &&  score.total>=45'"),
         ("touchpoint.kinds'\n    system: Shop", "touchpoint.kinds'\n    trigger: automatic\n    system: Shop"),
-        ("'\"contract.ended\" in touchpoint.kinds'", "\"'contract.ended' in touchpoint.kinds\""),
+        ("'\"contract.renewed\" in touchpoint.kinds'", "\"'contract.renewed' in touchpoint.kinds\""),
         ("dedupe: {window: 24h}", "dedupe: {window: 1d}"),
         ("caps: [{most: 2, per: 7d}]", "caps: [{per: 168h, most: 2}]"),
         (

@@ -24,6 +24,7 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     One move, in the order it is to be recorded.
 
     `guard` is the expression that held, `after` how long the lead had to be in its state; each where there is one.
+    `opportunity`: it follows what became of an opportunity.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     to_state: str
     reason: str
     guard: str
-    trigger: Literal["automatic", "requalify", "manual"] = "automatic"
+    trigger: Literal["automatic", "requalify", "manual", "opportunity"] = "automatic"
     after: timedelta | None = None
 
     def explain(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from schema.facts import Facts
 from schema.journey.campaign import Campaign, Exit, Step
 from schema.journey.model import Journey
 from workers.decide.entering import Entry, News, Past, assigned, enters, held_out, next_entry
+from workers.decide.follow_up import due
 from workers.decide.seen import Seen
 
 __all__ = [
@@ -110,12 +111,17 @@ class PlannedSend(msgspec.Struct, frozen=True, gc=False):
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):
-    """A follow-up to ask for: `to` is a person of the journey, None where the lead has no owner yet."""
+    """
+    A follow-up to ask for: `to` is a person of the journey, None where the lead has no owner yet.
+
+    `owned`: it goes with the lead to its next owner.
+    """
 
     step: str
     text: str
     to: str | None
-    due_at: datetime | None
+    due_at: datetime
+    owned: bool
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
@@ -343,7 +349,8 @@ class _Way:
         if step.follow_up is not None:
             asked = step.follow_up
             to = self.seen.facts.owner if asked.to == "owner" else asked.to
-            self.follow_ups.append(Task(name, asked.text, to, self.now + asked.within if asked.within else None))
+            due_at = due(self.journey, None, to, self.now, asked.within)
+            self.follow_ups.append(Task(name, asked.text, to, due_at, asked.to == "owner"))
         if step.notify is not None:
             self.notifies.append(Notice(name, step.notify))
         self._took(name, step, "done")

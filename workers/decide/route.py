@@ -22,59 +22,11 @@ from schema.facts import Facts
 from schema.journey.expressions import Expression, Unknown
 from schema.journey.model import Journey
 from workers.decide.assignment import Assignment, assignment
-from workers.decide.staff import EVERYBODY, Bench, Out, Roster, Seat, Staff, free_again, roster, why_not
-from workers.decide.turns import Ledger, Standing, after, next_turn, seated
+from workers.decide.dealing import NOBODY_IS_LEFT, PASSED, Candidate, Member, out_now, queued, turn
+from workers.decide.staff import EVERYBODY, Bench, Out, Roster, Seat, Staff, roster
+from workers.decide.turns import Ledger
 
-NOBODY_IS_LEFT: Final = "nobody_left"
-"""The reason of a lead that everybody in its pool has had already."""
-_WAITS: Final = {
-    "away": "everybody_away",
-    "closed": "outside_working_hours",
-    "full": "at_capacity",
-    "limit": "at_capacity",
-    "queue": "others_first",
-}
-_PASSED: Final = Out("passed", "had it already")
-_QUEUE: Final = Out("queue", "an older lead waits for them")
 _UNFIT: Final = Out("unfit", "does not fit")
-
-
-class Member(msgspec.Struct, frozen=True, gc=False):
-    """
-    One person of the pool when the turn came, and why it was theirs or not.
-
-    `turns` are those taken since the same people play, `credit` what they were owed before that, in millionths of a
-    turn. Who was not free is `out` by a code, `until` a moment where the calendar says so.
-    """
-
-    person: str
-    weight: int
-    turns: int
-    why: str
-    credit: int = 0
-    out: str = ""
-    until: datetime | None = None
-
-    def told(self) -> dict[str, Any]:
-        """As the explanation has it."""
-        known: dict[str, Any] = {
-            "person": self.person, "weight": self.weight, "turns": self.turns, "why": self.why
-        }  # fmt: skip
-        if self.credit:
-            known["credit"] = self.credit
-        if self.out:
-            known["out"] = self.out
-        if self.until:
-            known["until"] = self.until.isoformat()
-        return known
-
-
-class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """One pool that was looked at: `why` is `holds`, `does not hold`, `catch-all` or what is unknown."""
-
-    pool: str
-    chosen: bool
-    why: str
 
 
 class Routing(msgspec.Struct, frozen=True, gc=False):
@@ -245,20 +197,18 @@ def _given(
     outs = _outs(facts, journey, bench, staff, now, passed, unfit)
     ledger = ledgers.get(bench.name) or Ledger()
     if len(outs) == len(bench.weights):
-        queued = _queued(bench, staff, now, passed, outs, ledger)
-        return msgspec.structs.replace(queued, candidates=candidates, previous=previous)
-    weights = {person: weight for person, weight in bench.weights.items() if person not in outs}
-    ledger = seated(ledger, weights if outs else bench.weights)
-    owner, standings = next_turn(ledger)
-    given = _assigned(owner, rostered, bench, facts, journey, now, passed)
+        waiting = _queued(bench, staff, now, passed, outs, ledger)
+        return msgspec.structs.replace(waiting, candidates=candidates, previous=previous)
+    found = turn(bench, ledger, outs)
+    given = _assigned(found.owner, rostered, bench, facts, journey, now, passed)
     return Routing(
         bench.name,
-        owner,
-        ledger.turn + 1,
+        found.owner,
+        found.number,
         "turn",
         candidates,
-        _members(bench, ledger, outs, standings, owner),
-        after(ledger, owner),
+        found.members,
+        found.ledger,
         assignment=given,
         look_again=given.remind_at or given.accept_by,
         previous=previous,
@@ -315,7 +265,8 @@ def _previous(
     person, until = facts.previous_owner
     if person not in rostered.people or now >= until:
         return None
-    out = _out(rostered.people[person], bench if person in bench.weights else None, facts, journey, staff, now)
+    pool = bench if person in bench.weights else None
+    out = out_now(rostered.people[person], pool, journey.version, facts.waiting_since, staff, now)
     why = out.why if out else "had this person's lead before"
     return Member(person, bench.weights.get(person, 0), 0, why, out=out.code if out else "", until=out and out.until)
 
@@ -336,42 +287,29 @@ def _outs(
     outs = {}
     for seat in bench.seats:
         if seat.person in passed:
-            outs[seat.person] = _PASSED
+            outs[seat.person] = PASSED
         elif seat.person in unfit:
             outs[seat.person] = _UNFIT
-        elif out := _out(seat, bench, facts, journey, staff, now):
+        elif out := out_now(seat, bench, journey.version, facts.waiting_since, staff, now):
             outs[seat.person] = out
     return outs
-
-
-def _out(seat: Seat, bench: Bench | None, facts: Facts, journey: Journey, staff: Staff, now: datetime) -> Out | None:
-    """Why somebody cannot take this lead now: what keeps them from any, or an older one that waits for them."""
-    out = why_not(seat, bench, staff, now)
-    if out is None and bench is not None and staff.ahead:
-        oldest = staff.ahead.get((journey.version, bench.name), {}).get(seat.person)
-        if oldest is not None and oldest < (facts.waiting_since or now):
-            return _QUEUE
-    return out
 
 
 def _queued(
     bench: Bench, staff: Staff, now: datetime, passed: tuple[str, ...], outs: dict[str, Out], ledger: Ledger
 ) -> Routing:
     """Nobody is free: a place in the queue, and when somebody could be."""
-    wanted = [seat for seat in bench.seats if outs[seat.person].code not in {"passed", "unfit"}]
-    frees = [at for seat in wanted if (at := free_again(seat, bench, staff, now)) and at > now]
-    reasons = {_WAITS[outs[seat.person].code] for seat in wanted}
-    reason = reasons.pop() if len(reasons) == 1 else "nobody_free" if reasons else NOBODY_IS_LEFT
-    waits = Assignment(passed=passed, waits_for=tuple(seat.person for seat in wanted))
+    found = queued(bench, ledger, outs, staff, now)
+    waits = Assignment(passed=passed, waits_for=found.waits_for)
     return Routing(
         bench.name,
         None,
         None,
-        reason,
-        members=_members(bench, ledger, outs, (), None),
+        found.reason,
+        members=found.members,
         outcome="waiting",
         assignment=waits,
-        look_again=min(frees, default=None),
+        look_again=found.look_again,
     )
 
 
@@ -390,27 +328,3 @@ def _assigned(
     remind = journey.route.remind_after
     remind_at = by(remind) if remind and remind < within else None
     return Assignment(since=now, accept_by=by(within), remind_at=remind_at, passed=passed)
-
-
-def _members(
-    bench: Bench, ledger: Ledger, outs: Mapping[str, Out], standings: Collection[Standing], owner: str | None
-) -> tuple[Member, ...]:
-    """How everybody of the pool stood, in the order of the file. Turn numbers are as the pool counts them, from 1."""
-    credit = ledger.credit
-    places = {place.person: place for place in standings}
-    members = []
-    for person, weight in bench.weights.items():
-        own = credit.get(person, 0) if credit else 0
-        out = outs.get(person)
-        if out:
-            members.append(Member(person, weight, ledger.taken.get(person, 0), out.why, own, out.code, out.until))
-            continue
-        place = places[person]
-        if person == owner:
-            why = f"due first: by turn {place.due}"
-        elif place.may > ledger.turn + 1:
-            why = f"may go again from turn {place.may}"
-        else:
-            why = f"due later: by turn {place.due}"
-        members.append(Member(person, weight, ledger.taken[person], why, own))
-    return tuple(members)

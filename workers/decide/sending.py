@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from schema import quiet
-from schema.mailing.message import OPT_IN
+from schema.mailing.message import ANSWER, OPT_IN, SURVEY
 
 if TYPE_CHECKING:
     from schema.facts import Facts
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MARKETING: Final = "marketing"
 """The purpose whose refusal is one of all marketing."""
+SURVEYS: Final = "surveys"
+"""The purpose of surveys: they need no consent, and who refused them gets none."""
 _LIFTED_BY_CONSENT: Final = frozenset({"unsubscribed", "hard_bounce", "soft_bounces"})
 _WAITS_M: Final = (5, 15, 30, 60, 120, 240, 480, 720, 1440, 1440)
 """Minutes until a message is tried again that was refused for now; after the last of them it has failed."""
@@ -112,7 +114,7 @@ def _timed(asked: Asked, mail: Mail, now: datetime) -> Verdict:
 
 def _impossible(asked: Asked) -> str | None:
     """Why there is nobody to send it to."""
-    if asked.test or asked.facts.quiet:
+    if asked.test or (asked.facts.quiet and asked.send["campaign"] != ANSWER):  # that one was written for them
         return "test_lead" if asked.test else "quiet_import"
     if not asked.facts.person.get("email"):
         return "no_address"
@@ -122,6 +124,8 @@ def _impossible(asked: Asked) -> str | None:
 def _unwanted(asked: Asked) -> str | None:
     """Why they are not to be written to: what holds their address back, and for marketing what they said to it."""
     purpose = asked.send["purpose"]
+    if asked.send["campaign"] == SURVEY:
+        return _no_surveys(asked)
     if purpose is None:
         return next((held.reason for held in asked.suppressed if not _asked_anew(asked, held)), None)
     given = _consents(asked, purpose)
@@ -131,6 +135,15 @@ def _unwanted(asked: Asked) -> str | None:
     if given:
         return None
     return "withdrawn" if {purpose, MARKETING} & asked.consent.keys() else "no_consent"
+
+
+def _no_surveys(asked: Asked) -> str | None:
+    """Why they are not to be asked: their address is held back, or they said no to surveys or to all there is."""
+    answer = asked.consent.get(SURVEYS)
+    for held in asked.suppressed:
+        if not (answer and answer.given and held.reason in _LIFTED_BY_CONSENT and answer.at > held.at):
+            return held.reason
+    return "withdrawn" if answer and not answer.given else None
 
 
 def _asked_anew(asked: Asked, held: Suppressed) -> bool:

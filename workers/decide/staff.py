@@ -1,5 +1,5 @@
 """
-Staff: who can take a lead at a moment, why somebody cannot, and when they can again.
+Staff: who can take a lead or a ticket at a moment, why somebody cannot, and when they can again.
 
 Somebody is free who is not away, within the working hours of the pool and their own, has fewer open leads than they
 take at once and fewer new ones than they take in a while, and for whom no older lead waits. Pure: what is known about
@@ -37,9 +37,10 @@ class Staff:
     """
     What is known about people's work, by their short names; by default everybody is here and has nothing to do.
 
-    `away` are absences that are not over, `open` the leads somebody has, `recent` the moments at which they were given
-    one, oldest first. `ahead` says for each pool (journey version and name) since when the oldest lead that is not in
-    hand here waits for each person. Decisions only read it; whoever records them tells it with `gave` and `took`.
+    One is about leads, another about tickets. `away` are absences that are not over, `open` the leads somebody has,
+    `recent` the moments at which they were given one, oldest first. `ahead` says for each pool (journey version and
+    name) since when the oldest lead that is not in hand here waits for each person. Decisions only read it; whoever
+    records them tells it with `gave` and `took`.
     """
 
     away: dict[str, list[Absence]] = field(default_factory=dict)
@@ -90,9 +91,9 @@ class Seat(msgspec.Struct, frozen=True):
 
 class Bench(msgspec.Struct, frozen=True):
     """
-    A pool with its people in the order of the file. `weights` are theirs.
+    A pool or a desk with its people in the order of the file. `weights` are theirs, `what` is what they share.
 
-    `plain` pools ask nothing about working hours, capacity or who fits: there everybody is free who is not away.
+    `plain` ones ask nothing about working hours, capacity or who fits: there everybody is free who is not away.
     """
 
     name: str
@@ -102,16 +103,29 @@ class Bench(msgspec.Struct, frozen=True):
     weights: dict[str, int]
     accept_within: timedelta | None
     plain: bool
+    what: str = "lead"
 
 
 class Roster(msgspec.Struct, frozen=True):
-    """How a journey is staffed: its pools, everybody's own place, and who has a limit to what they take."""
+    """
+    How a journey is staffed: its pools and desks, everybody's own place, and who has a limit to what they take.
+
+    `desks` are by their names in the journey; their ledgers, and what `Bench.name` says, by `desk_place` of these.
+    `busy` are the people who take only so many tickets.
+    """
 
     journey: Journey
     benches: dict[str, Bench]
     people: dict[str, Seat]
     limited: frozenset[str]
     windows: dict[str, int]
+    desks: dict[str, Bench] = {}
+    busy: frozenset[str] = frozenset()
+
+
+def desk_place(desk: str) -> str:
+    """What the ledger of a desk is called among those of the pools; no pool has such a name."""
+    return f"desk/{desk}"
 
 
 _rosters: dict[str, Roster] = {}
@@ -132,7 +146,9 @@ def _staffed(journey: Journey) -> Roster:
     benches = {name: _bench(journey, name, people) for name in journey.route.pools}
     limited = frozenset(name for name, seat in people.items() if seat.limit is not None)
     windows = {name: seat.most for name, seat in people.items() if seat.most is not None}
-    return Roster(journey, benches, people, limited, windows)
+    desks = {name: _desk(journey, name, people) for name in journey.service.desks} if journey.service else {}
+    busy = frozenset(seat.person for bench in desks.values() for seat in bench.seats if seat.limit is not None)
+    return Roster(journey, benches, people, limited, windows, desks, busy)
 
 
 def _seat(journey: Journey, name: str, weight: int) -> Seat:
@@ -163,6 +179,32 @@ def _bench(journey: Journey, name: str, people: dict[str, Seat]) -> Bench:
         accept_within=pool.accept_within or journey.route.accept_within,
         plain=free and worked is None and pool.fits is None,
     )
+
+
+def _desk(journey: Journey, name: str, people: dict[str, Seat]) -> Bench:
+    assert journey.service is not None  # noqa: S101 - whoever has desks has a service
+    desk = journey.service.desks[name]
+    seats = tuple(
+        msgspec.structs.replace(people[person], weight=weight, limit=_tickets(journey, person), most=None)
+        for person, weight in desk.members.items()
+    )
+    worked = _hours(journey, desk, None)
+    free = all(seat.hours is None and seat.limit is None for seat in seats)
+    return Bench(
+        name=desk_place(name),
+        hours=worked,
+        fits=None,
+        seats=seats,
+        weights=dict(desk.members),
+        accept_within=None,
+        plain=free and worked is None,
+        what="ticket",
+    )
+
+
+def _tickets(journey: Journey, person: str) -> int | None:
+    capacity = journey.people[person].capacity
+    return capacity.tickets if capacity else None
 
 
 def _hours(journey: Journey, worked: Worked, tz: str | None) -> Hours | None:
@@ -196,7 +238,7 @@ def why_not(seat: Seat, bench: Bench | None, staff: Staff, now: datetime) -> Out
         )
     have = staff.open.get(seat.person, 0)
     if seat.limit is not None and have >= seat.limit:
-        return Out("full", f"at capacity: {have} of {seat.limit} open leads")
+        return Out("full", f"at capacity: {have} of {seat.limit} open {bench.what if bench else 'lead'}s")
     frees = _window_frees(seat, staff)
     if frees is not None and frees > now:
         return Out("limit", f"{seat.most} of {seat.most} in {lasting(seat.per)} until {told(frees)}", frees)

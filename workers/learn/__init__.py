@@ -8,5 +8,7 @@ Learning which leads are won: from history to the document of a model, see `work
     train      parts in order of time, fit, calibration, and the final document
     measure    how good it is, on leads it has not seen
 
-Nothing here runs while a lead waits; only `throughline score train` imports it.
+    baskets    what is bought together
+
+Nothing here runs while a lead waits: `throughline score train` does, and baskets are counted once a day.
 """

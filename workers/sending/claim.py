@@ -11,13 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from schema.errors import Permanent
-from schema.mailing.message import OPT_IN, Written, write
+from schema.mailing.message import ANSWER, OPT_IN, SURVEY, Written, write, write_notice
 from schema.store import consents, sends, suppression
+from schema.store.tickets import answers
+from workers import digests
 from workers.batch import Batch
 from workers.decide.nurture import Enrolled, still
-from workers.decide.sending import MARKETING, Asked, Consent, Go, Later, No, verdict
+from workers.decide.sending import MARKETING, SURVEYS, Asked, Consent, Go, Later, No, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -79,7 +82,7 @@ class Claimer:
         """Take what is due in these lanes, service mail first."""
         found = self._due(connection, lanes, now)
         batch = Batch(connection, self.book, now, "deliver")
-        younger = set(batch.load({row["lead_id"] for row in found}))
+        younger = set(batch.load({row["lead_id"] for row in found} - {None}))
         found = [row for row in found if row["lead_id"] not in younger]
         asking = _Asking(self, batch, found)
         claim = Claim(looked_at=len(found))
@@ -124,18 +127,23 @@ class _Asking:
         connection, now = batch.connection, batch.now
         marketing = [row for row in found if row["purpose"] is not None]
         people = {row["person_id"] for row in marketing}
-        self._keys = {row["id"]: _key(batch.cases.get(row["lead_id"])) for row in found}
-        wanted = {(key, row["purpose"] or "") for row in found if (key := self._keys[row["id"]])}
+        self._keys = {row["id"]: self._key(row) for row in found}
+        wanted = {(key, _purpose(row) or "") for row in found if (key := self._keys[row["id"]])}
         self._suppressed = suppression.suppressed(connection, claimer.place.pepper, wanted, now)
         asked = {row["purpose"] for row in marketing} | {MARKETING} if marketing else set()
         self._consent = {purpose: consents.standing(connection, people, purpose) for purpose in sorted(asked)}
+        if surveyed := {row["person_id"] for row in found if row["campaign"] == SURVEY}:
+            self._consent[SURVEYS] = consents.standing(connection, surveyed, SURVEYS)
         self._enrolled = sends.enrolments(connection, {row["enrolment_id"] for row in found} - {None})
         caps = [cap.per for row in marketing if (mail := self._journey(row).mail) for cap in mail.caps]
+        self._answers = answers(connection, [row for row in found if row["campaign"] == ANSWER])
         self._asked = sends.asked(connection, [row["person_id"] for row in found if row["campaign"] == OPT_IN], now)
         self._recent = sends.recent(connection, people, now - max(caps)) if caps else {}
 
     def ask(self, row: Row) -> Later | No | dict[str, Any]:
         """Decide about one send; a message that goes is written, and its row returned as it is to be kept."""
+        if row["staff"] is not None:
+            return self._notice(row)
         case = self._batch.cases.get(row["lead_id"])
         if case is None:
             return No("lead_gone")
@@ -144,11 +152,46 @@ class _Asking:
         found = verdict(self._known(row, case), self._batch.now)
         return self._write(row, case, found) if isinstance(found, Go) else found
 
+    def _notice(self, row: Row) -> Later | No | dict[str, Any]:
+        """Decide about a digest for one of the journey's people, and write what it says now."""
+        connection, now = self._batch.connection, self._batch.now
+        journey = self._staffed(row)
+        if journey is None:
+            return No("person_gone")
+        person = journey.people[row["staff"]]
+        if now.astimezone(ZoneInfo(person.tz)).date().isoformat() > row["entry_key"]:
+            return No("day_over")
+        if held := self._suppressed.get((self._keys[row["id"]] or "", ""), ()):
+            return No(held[0].reason)
+        found = digests.written(connection, self._claimer.book, journey, row["staff"], now)
+        if found is None:
+            return No("nothing_due")
+        try:
+            written = write_notice(row["id"], journey, person.email, *found, now)
+        except Permanent as error:
+            return No(error.code)
+        return self._going(row, written, None)
+
+    def _staffed(self, row: Row) -> Journey | None:
+        """The active version of the journey, while whom it goes to is among its people."""
+        journey = self._claimer.book.by_name(self._batch.connection).get(row["journey_name"])
+        return journey if journey and row["staff"] in journey.people else None
+
+    def _key(self, row: Row) -> str | None:
+        """The key of the address that a message goes to, as suppression knows it."""
+        if row["staff"] is None:
+            case = self._batch.cases.get(row["lead_id"])
+            address = case.facts.person.get("email") if case else None
+        else:
+            journey = self._staffed(row)
+            address = journey.people[row["staff"]].email if journey else None
+        return suppression.address_key(address) if address else None
+
     def _known(self, row: Row, case: Case) -> Asked:
         key = self._keys[row["id"]]
         answers = {
             purpose: Consent(answer["id"], answer["state"] == "given", answer["at"])
-            for purpose in (row["purpose"], MARKETING)
+            for purpose in (_purpose(row) or MARKETING, MARKETING)
             if (answer := self._consent.get(purpose, {}).get(row["person_id"]))
         }
         return Asked(
@@ -158,7 +201,7 @@ class _Asking:
             key,
             test=case.lead["test"],
             over=self._over(row, case),
-            suppressed=self._suppressed.get((key or "", row["purpose"] or ""), ()),
+            suppressed=self._suppressed.get((key or "", _purpose(row) or ""), ()),
             consent=answers,
             recent=self._recent.get(row["person_id"], ()),
         )
@@ -175,13 +218,24 @@ class _Asking:
 
     def _write(self, row: Row, case: Case, go: Go) -> Later | No | dict[str, Any]:
         now, claimer = self._batch.now, self._claimer
-        if not claimer.reachable and (row["lane"] or row["campaign"] == OPT_IN):
+        if not claimer.reachable and (row["lane"] or row["campaign"] in {OPT_IN, SURVEY}):
             return Later(now + _LOOK_AGAIN, "base_url_missing")
+        answer = self._answers.get(row["id"])
+        if answer is not None:
+            source = self._journey(row).sources.get(answer["source"])
+            row = {**row, "answer": answer | {"address": source.address if source else None}}
+        elif row["campaign"] == ANSWER:
+            return No("answer_gone")
         try:
             written = write(row, case.facts, self._journey(row), case.facts.person["email"], claimer.place, now)
         except Permanent as error:
             return No(error.code)
-        slot = claimer.pace.slot(written.recipient.rpartition("@")[2], now)
+        return self._going(row, written, go.consent_id)
+
+    def _going(self, row: Row, written: Written, consent_id: str | None) -> Later | dict[str, Any]:
+        """The row of a message that goes, if its turn has come."""
+        now = self._batch.now
+        slot = self._claimer.pace.slot(written.recipient.rpartition("@")[2], now)
         if slot > now:
             return Later(slot, "paced")
         self.written[row["id"]] = written
@@ -194,15 +248,21 @@ class _Asking:
             "due_at": None,
             "attempts": row["attempts"] + 1,
             "claimed_at": now,
-            "consent_id": go.consent_id,
+            "consent_id": consent_id,
             "links": written.links or None,
             "message_id": written.message_id,
+            "ticket_id": row["data"].get("ticket"),
             "lead_id": row["lead_id"],
             "at": now,
         }
 
     def _journey(self, row: Row) -> Journey:
         return self._batch.book.version(self._batch.connection, row["journey"])
+
+
+def _purpose(row: Row) -> str | None:
+    """What somebody may have refused that a message is for."""
+    return SURVEYS if row["campaign"] == SURVEY else row["purpose"]
 
 
 def _key(case: Case | None) -> str | None:

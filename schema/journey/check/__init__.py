@@ -9,7 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from schema.journey.check import campaigns, guards, lifecycle, mailing, qualification, routing, scoring, sources, steps
+from schema.journey.check import (
+    campaigns,
+    contracts,
+    follow_ups,
+    guards,
+    lifecycle,
+    mailing,
+    pipelines,
+    qualification,
+    routing,
+    scoring,
+    service,
+    slas,
+    sources,
+    steps,
+    surveys,
+)
 from schema.journey.check.finding import Finding, View
 from schema.journey.check.world import POINTS, world
 from schema.journey.document import Path
@@ -49,7 +65,11 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     (scoring.points, POINTS | _of("score", "floor")),
     (routing.members, _of("people") | _of("route", "pools", "members", "escalate_to")),
     (routing.order, _of("route", "pools", "when", "fits")),
-    (routing.calendars, _of("calendars") | _of("people", "calendar") | _of("route", "pools", "calendar")),
+    (
+        routing.calendars,
+        _of("calendars") | _of("people", "calendar") | _of("route", "pools", "calendar")
+        | _of("follow_ups", "calendar", "hours") | _of("service", "desks", "slas", "calendar", "hours"),
+    ),
     (
         routing.working,
         _of("calendars", "tz") | _of("people", "calendar", "hours", "tz")
@@ -67,10 +87,43 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     (campaigns.again, _STEPS | _of("campaigns", "enter", "again", "goal")),
     (campaigns.goals, _STEPS | _of("campaigns", "goal", "audience", "holdout")),
     (campaigns.endings, _STEPS),
+    (
+        pipelines.names,
+        _of("pipelines", "state", "won", "lost", "reopen", "department", "currency", "stages", "requires")
+        | _of("lifecycle", "to") | _of("departments"),
+    ),
+    (pipelines.stages, _of("pipelines", "stages", "probability", "requires")),
+    (
+        pipelines.ways,
+        _of("pipelines", "state", "won", "lost", "reopen", "reasons") | _of("lifecycle", "to", "final")
+        | _of("transitions", "reason"),
+    ),
+    (contracts.names, _of("contracts", "department") | _of("departments")),
+    (contracts.moments, _of("contracts", "before")),
+    (contracts.health, _of("health", "start", "rules", "points", "at_risk", "when")),
+    (contracts.offers, _of("offers", "product", "when")),
     (mailing.sender, _of("mail", "sender", "postal") | _STEPS),
     (mailing.hours, _of("mail", "hours", "calendar", "assume", "tz") | _of("calendars", "tz")),
     (mailing.caps, _of("mail", "caps", "most", "per") | _STEPS),
     (mailing.templates, _of("templates", "subject", "text", "html", "preview") | _STEPS),
+    (service.names, _of("service", "kinds", "opens", "kind", "on", "sources") | _of("sources") | _of("departments")),
+    (service.members, _of("people") | _of("service", "desks", "members")),
+    (service.opened, _of("service", "opens", "on", "sources", "when")),
+    (service.desks, _of("service", "kinds", "desks", "when")),
+    (slas.people, _of("people") | _of("service", "slas", "escalate", "at", "to")),
+    (slas.order, _of("service", "kinds", "slas", "when")),
+    (
+        follow_ups.names,
+        _of("lifecycle") | _of("people") | _of("follow_ups", "state", "event", "to", "escalate"),
+    ),
+    (follow_ups.times, _of("follow_ups", "remind", "within", "to", "state") | _of("people", "digest") | _of("mail")),
+    (
+        surveys.names,
+        _of("surveys", "state", "template", "complaint", "event") | _of("lifecycle", "templates")
+        | _of("templates") | _of("service", "kinds"),
+    ),
+    (surveys.asking, _of("surveys", "when") | _of("mail")),
+    (surveys.links, _of("surveys", "template") | _of("templates", "text", "html")),
     (guards.lists, _of("lists")),
     (guards.answers, frozenset()),
 )  # fmt: skip

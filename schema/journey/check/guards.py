@@ -75,6 +75,31 @@ def _questions(journey: Journey) -> Iterator[_Asked]:
     for name, campaign in journey.campaigns.items():
         for place, question in campaign.questions():
             yield _Asked(("campaigns", name, *place), question, "advance", _EFFECTS[str(place[0])])
+    yield from _of_follow_ups(journey)
+    yield from _of_service(journey)
+    yield from _of_customers(journey)
+
+
+def _of_follow_ups(journey: Journey) -> Iterator[_Asked]:
+    for name, rule in journey.follow_ups.items():
+        if rule.when:
+            yield _Asked(("follow_ups", name, "when"), rule.when, "advance", "makes any work")
+    for name, survey in journey.surveys.items():
+        if survey.when:
+            yield _Asked(("surveys", name, "when"), survey.when, "advance", "has anybody asked")
+
+
+def _of_customers(journey: Journey) -> Iterator[_Asked]:
+    for at, rule in enumerate(journey.health.rules if journey.health else ()):
+        yield _Asked(("health", "rules", at, "when"), rule.when, "advance", "gives a customer these points")
+    for name, offer in journey.offers.items():
+        yield _Asked(("offers", name, "when"), offer.when, "advance", "is offered to anybody")
+
+
+def _of_service(journey: Journey) -> Iterator[_Asked]:
+    for name, sla in (journey.service.slas if journey.service else {}).items():
+        if sla.when:
+            yield _Asked(("service", "slas", name, "when"), sla.when, "advance", "is a ticket's policy")
 
 
 def answers(view: View) -> Iterator[Finding]:
@@ -95,6 +120,10 @@ def _timely(journey: Journey, asked: _Asked) -> Iterator[Finding]:
         if root == "member" and asked.path[-1] != "fits":
             message = f"{path} is the person a pool asks about; it is known in `fits` of a pool only"
             yield Finding(asked.path, message, at=at)
+        for kept, key in (("person.health", "health"), ("person.contracts", "contracts")):
+            if path.startswith(kept) and getattr(journey, key) is None:
+                message = f"{path} is never known: the journey has no `{key}`"
+                yield Finding(asked.path, message, at=at)
         by = _DECIDED.get(root)
         if by is None or asked.step not in journey.steps:
             continue

@@ -20,6 +20,7 @@ from schema.quiet import window
 _SOME_DAY = datetime(2026, 1, 5, tzinfo=UTC)
 _BUILT_IN = {"opt_in": ("link",)}
 """Templates that are used without any campaign, each with what it can name besides."""
+_IN_SURVEYS = ("survey.question", "survey.answers", "survey.url")
 _ALWAYS_KNOWN = frozenset({"person.id", "person.email", "lead.id", "lead.created_at", "lead.state"})
 _MORE_FIELDS = {"lead.state": "text", "owner.name": "text", "owner.email": "text"}
 _NOT_IN_MAIL = ("touchpoint", "member", "qualification", "source", "channel", "pool", "state", "owner", "score.cell")
@@ -146,13 +147,15 @@ def _longer(one: _Ages, other: _Ages) -> _Ages:
 def templates(view: View) -> Iterator[Finding]:
     """Templates that cannot be read, that name fields nobody has, or that many people would not get."""
     used = {step.send for campaign in view.journey.campaigns.values() for step in campaign.steps}
+    surveys = {survey.template for survey in view.journey.surveys.values()}
     for name, template in view.journey.templates.items():
-        if name not in used and name not in _BUILT_IN:
-            yield warning(("templates", name), "no campaign sends this", of_key=True)
+        if name not in used | surveys and name not in _BUILT_IN:
+            yield warning(("templates", name), "no campaign or survey sends this", of_key=True)
+        more = _BUILT_IN.get(name, ()) + (_IN_SURVEYS if name in surveys else ())
         for part, how in _PARTS:
             source = getattr(template, part)
             if source is not None:
-                yield from _template(("templates", name, part), source, how, _BUILT_IN.get(name, ()))
+                yield from _template(("templates", name, part), source, how, more)
 
 
 _PARTS: tuple[tuple[str, Literal["line", "markdown", "html"]], ...] = (

@@ -34,6 +34,8 @@ def members(view: View) -> Iterator[Finding]:
     if at_last and at_last not in journey.people:
         yield Finding(("route", "escalate_to"), f"{at_last} is not among the people{nearest(at_last, known)}")
     busy = {member for pool in journey.route.pools.values() for member in pool.members} | {at_last}
+    if journey.service:
+        busy |= {member for desk in journey.service.desks.values() for member in desk.members}
     for person in known:
         if person not in busy:
             yield warning(("people", person), f"{person} is in no pool and never gets a lead", of_key=True)
@@ -76,6 +78,10 @@ def calendars(view: View) -> Iterator[Finding]:
     journey = view.journey
     workers: dict[Path, Worked] = {("people", name): person for name, person in journey.people.items()}
     workers |= {(*_POOLS, name): pool for name, pool in journey.route.pools.items()}
+    workers |= {("follow_ups", name): rule for name, rule in journey.follow_ups.items()}
+    if journey.service:
+        workers |= {("service", "desks", name): desk for name, desk in journey.service.desks.items()}
+        workers |= {("service", "slas", name): sla for name, sla in journey.service.slas.items()}
     for path, worked in workers.items():
         if worked.calendar and worked.calendar not in journey.calendars:
             known = list(journey.calendars)

@@ -9,6 +9,8 @@ from datetime import timedelta
 from schema.journey.holds import OUTCOMES, Band, World, bands
 from schema.journey.model import Engagement, Journey, TouchPoints
 from schema.journey.question import LIMIT
+from schema.journey.service import PRIORITIES
+from schema.ticketing import LEADS_TO
 
 _NEVER: dict[str, tuple[str, ...]] = {
     "qualify": ("qualification.",),
@@ -30,16 +32,20 @@ POINTS = frozenset(
 def world(journey: Journey, spoilt: Collection[str]) -> World:
     """The world of the journey's leads; nothing is sure where something had to be left out."""
     cells = _cells(journey)
+    kinds = [("ticket.kind", journey.service.kinds, {"service.*", "service.kinds"})] if journey.service else []
     known: list[tuple[str, Iterable[str], set[str]]] = [
         ("source", journey.sources, {"sources.*"}),
         ("owner", journey.people, {"people.*"}),
         ("member.name", journey.people, {"people.*"}),
+        ("ticket.priority", PRIORITIES, set()),
+        ("ticket.status", LEADS_TO, set()),
         ("pool", journey.route.pools, {"route.*", "route.pools"}),
         ("state", journey.lifecycle, {"lifecycle.*"}),
         ("score.grade", journey.score.grades, {"score.*", "score.grades"}),
         ("score.cell", cells, {"score.*", "score.grid", "score.fit", "score.engagement"}),
         ("qualification.reason", codes(journey), {"qualify.*", "qualify.name", "qualify.reason"}),
         ("qualification.outcome", OUTCOMES, set()),
+        *kinds,
     ]
     whole = {name: frozenset(values) for name, values, needs in known if needs.isdisjoint(spoilt)}
     never = [name for step, names in _NEVER.items() if step not in journey.steps for name in names]
@@ -75,6 +81,7 @@ def _limits(journey: Journey, *, sure: bool) -> dict[str, Band]:
         "score.engagement": (0, deeds),
         "score.total": (0, min(LIMIT, fit + deeds)),
         "score.predicted": (0, 1),
+        "person.health": (0, 100),
         "touchpoint.count": (0, math.inf),
         "company.employees": (0, math.inf),
     }
