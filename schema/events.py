@@ -8,7 +8,7 @@ its lead and its number on that lead, so the same event has the same id however 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -599,12 +599,16 @@ class OpportunityQuiet(Event, frozen=True):
 
 
 class SurveySent(Event, frozen=True):
-    """Somebody is asked how satisfied they are; `agent` is whose work that is about. The mail goes out next."""
+    """
+    Somebody is asked how satisfied they are; the mail goes out next.
+
+    `kind` is csat or nps, `agent` whose work it is about.
+    """
 
     survey_id: str
     person_id: str
     survey: str
-    kind: Literal["csat", "nps"]
+    kind: str
     about: str
     about_id: str
     agent: str | None
@@ -621,7 +625,7 @@ class SurveyAnswered(Event, frozen=True):
     survey_id: str
     person_id: str
     survey: str
-    kind: Literal["csat", "nps"]
+    kind: str
     score: int
     answer: int
     about: str

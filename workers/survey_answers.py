@@ -179,9 +179,9 @@ def _asked_in_person(case: Case, survey_id: str, name: str, answer: Answer, tick
     """The row of a survey that nobody was sent."""
     names = list(case.journey.surveys)
     if name not in names:
-        there = f"there are {', '.join(names)}" if names else "it has none"
-        near = nearest(name, names) or f"; {there}"
-        raise Permanent("survey_unknown", f"The lead's journey has no such survey{near}.", known=names)
+        there = f"; there are {', '.join(names)}." if names else "; it has none."
+        near = nearest(name, names) or there
+        raise Permanent("survey_unknown", f"The lead's journey has no such survey{near}", known=names)
     about_kind, about_id, agent = "lead", case.id, case.lead["owner"]
     if ticket_id is not None:
         found = case.batch.tickets.load([ticket_id]) if is_id(ticket_id) else []

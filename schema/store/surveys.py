@@ -68,7 +68,7 @@ SELECT v.id, v.kind, v.state, v.score, v.expires_at, v.person_id, v.survey, v.jo
        p.language, p.email, v.expires_at <= :now AS late
 FROM survey AS v LEFT JOIN person AS p ON p.id = v.person_id WHERE v.id = CAST(:id AS uuid)
 """)
-_RESULTS: Final = f"""
+RESULTS: Final = f"""
 SELECT v.journey_name, v.survey, v.kind, v.agent, v.asked_by = 'email' AS mailed, v.score, count(*) AS number
 FROM survey AS v LEFT JOIN send AS s ON s.id = v.id
 WHERE v.sent_at >= :since AND v.sent_at < :until AND v.state IN ('sent', 'answered', 'expired')
@@ -161,11 +161,12 @@ def results(
     Return what answers came to, by survey: of those who were asked from `since` until before `until`.
 
     Each has `sent` (mails), `answered` and `response_rate` of these, `in_person` (answers taken in person), `scores`,
-    `mean`, its measure (`csat`, 0 to 1, or `nps`, -100 to 100), and the same by agent; with an `agent`, only what is about their work.
+    `mean`, its measure (`csat`, 0 to 1, or `nps`, -100 to 100), and the same by agent; with an `agent`, only what is
+    about their work.
     """
     where = (" AND v.survey = :survey" if survey else "") + (" AND v.agent = :agent" if agent else "")
     given = {"since": since, "until": until} | {"survey": survey, "agent": agent}
-    found = [dict(row) for row in connection.execute(text(_RESULTS.format(where)), given).mappings()]
+    found = [dict(row) for row in connection.execute(text(RESULTS.format(where)), given).mappings()]
     together: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in found:
         together.setdefault((row["journey_name"], row["survey"], row["kind"]), []).append(row)

@@ -36,6 +36,7 @@ from services.cli import (
     sends,
     sla,
     sources,
+    surveys,
     tickets,
 )
 
@@ -55,6 +56,7 @@ COMMANDS: Final = (
     offers,
     tickets,
     sla,
+    surveys,
     score,
     campaigns,
     sends,

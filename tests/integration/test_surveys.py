@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import text
 
 from schema.errors import Permanent
 from schema.mailing.survey_words import STOP, number_of
@@ -106,7 +108,7 @@ def test_a_helped_customer_is_asked_once_by_mail_about_the_agent_of_that_moment(
     words = plain(mail)
     assert (mail["To"], "How did we <help> you?" in words) == ("c1@kiln.example", True)
     for score, label in ((1, "1 - Very dissatisfied"), (5, "5 - Very satisfied")):
-        assert f"{label}: {BASE}/s/{make_token(PEPPER, 'survey', sent['id'], number_of(score))}" in words
+        assert f"{label} ({BASE}/s/{make_token(PEPPER, 'survey', sent['id'], number_of(score))})" in words
     assert str(mail["List-Unsubscribe"]) == f"<{BASE}/s/{make_token(PEPPER, 'survey', sent['id'], STOP)}>"
     assert [event["agent"] for event in told(spine, "survey.sent")] == ["ben"]
     passes(spine, timedelta(days=11))
@@ -140,6 +142,7 @@ def test_who_was_asked_lately_or_wants_no_surveys_is_not_asked(spine: Spine, tmp
     room.activate(JOURNEY + ASKING)
     helped(spine, 1)
     passes(spine, 2 * HOUR)
+    room.deliver()
     helped(spine, 1)
     low = helped(spine, 2)
     service(spine).change(low["id"], actor="key:1", priority="low", now=spine.now)
@@ -170,6 +173,19 @@ def test_who_was_asked_lately_or_wants_no_surveys_is_not_asked(spine: Spine, tmp
         [result] = surveys.results(connection, spine.now - 9 * HOUR, spine.now + HOUR)
     assert last.keys() == {back["person_id"]}
     assert (result["sent"], result["answered"], result["response_rate"], result["csat"]) == (2, 0, 0.0, None)
+
+
+def test_a_customer_with_two_tickets_resolved_at_once_is_asked_about_one(spine: Spine) -> None:
+    activate(spine, ASKING)
+    lead = helped(spine)["lead_id"]
+    wanted = {"kind": "question", "source": "by_hand", "channel": "phone"}
+    other = service(spine).open(lead, wanted, "And this?", actor="key:1", now=spine.now)
+    resolve(spine, other["id"])
+    passes(spine, 2 * HOUR)
+    assert sorted((row["state"], row["reason"]) for row in asked(spine)) == [
+        ("cancelled", "cooldown"),
+        ("sent", None),
+    ]
 
 
 def test_customers_are_asked_ninety_days_after_they_became_some(spine: Spine) -> None:
@@ -260,6 +276,37 @@ def test_the_survey_of_a_lead_that_goes_on_in_another_can_be_answered(spine: Spi
     assert len({ticket["lead_id"] for ticket in tickets(spine) if ticket["id"] in given}) == 1
 
 
+def test_two_low_answers_at_once_open_one_complaint(spine: Spine) -> None:
+    activate(spine, ASKING)
+    helped(spine)
+    passes(spine, 2 * HOUR)
+    [survey] = asked(spine)
+    with ThreadPoolExecutor(4) as pool:
+        given = [
+            pool.submit(answers(spine).give, survey["id"], score=1, comment=f"{number}", now=spine.now, **PHONE)
+            for number in range(4)
+        ]
+        assert len({each.result()["ticket_id"] for each in given}) == 1
+    assert [row["number"] for row in spine.rows("SELECT number FROM survey_answer ORDER BY 1")] == [1, 2, 3, 4]
+    assert len(spine.rows("SELECT 1 FROM touchpoint WHERE kind = 'survey.answered'")) == 1
+    complaint = tickets(spine)[-1]["id"]
+    assert entries(spine, complaint).count(("message_in", "customer")) == 4
+
+
+def test_results_and_lists_are_ranges_of_an_index(spine: Spine) -> None:
+    with spine.engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        for wanted, index in ((Wanted(survey="a"), "ix_survey_named"), (Wanted(agent="ana"), "ix_survey_agent")):
+            statement, given = surveys.listing(wanted, None, 50)
+            plan = "\n".join(connection.execute(text(f"EXPLAIN {statement}"), given).scalars())
+            assert index in plan
+        question = surveys.RESULTS.format("")
+        plan = "\n".join(
+            connection.execute(text(f"EXPLAIN {question}"), {"since": spine.now - HOUR, "until": spine.now}).scalars()
+        )
+        assert "ix_survey_sent" in plan
+
+
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
@@ -286,11 +333,11 @@ def test_only_sending_the_page_answers_and_every_dead_end_is_a_page(api: Door) -
         return api.send("POST", where or path(), body, content_type="application/x-www-form-urlencoded")
 
     page = api.send("GET", path(number_of(4)))
-    text = page.body.decode()
+    words = page.body.decode()
     assert (page.status, page.headers["Set-Cookie"], page.headers["Cache-Control"]) == (200, None, "no-store")
-    assert re.findall(r'value="(\d+)" required checked', text) == ["4"]
-    assert "How did we &lt;help&gt; you?" in text
-    assert 'lang="de"' in text
+    assert re.findall(r'value="(\d+)" required checked', words) == ["4"]
+    assert "How did we &lt;help&gt; you?" in words
+    assert 'lang="de"' in words
     assert [row["state"] for row in asked(spine)] == ["sent"]
     assert [post(said).status for said in ({}, {"score": "9"}, {"score": "x"})] == [422] * 3
     long = post({"score": "5", "comment": "<b>" + "x" * 2_000})
