@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from schema.facts import Facts
     from schema.journey import Journey
-    from schema.journey.campaign import Template
+    from schema.journey.campaign import Wording
 
 _NO_FIRST_NAME: Final = frozenset("0123456789@/\\<>&+")
 _TITLES: Final = frozenset({"dr", "prof", "mr", "mrs", "ms", "herr", "frau", "mme"})
@@ -35,12 +35,14 @@ class Frame:
 
     `foot` are lines under it, each as text and as HTML. `link` says where the link of a number is to lead (its target
     is kept in `Rendered.links`), `picture` is the address of the one that is seen when the mail is opened; None: not.
+    `plain_links` are addresses that are left as they are: to say no is no click.
     """
 
     language: str = "en"
     foot: tuple[tuple[str, str], ...] = ()
     link: Callable[[int], str] | None = None
     picture: str | None = None
+    plain_links: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,35 +55,35 @@ class Rendered:
     links: list[str] = field(default_factory=list, repr=False)
 
 
-def render(template: Template, values: Mapping[str, Any], frame: Frame) -> Rendered:
+def render(wording: Wording, values: Mapping[str, Any], frame: Frame) -> Rendered:
     """
-    Fill a template in.
+    Fill the words of a template in.
 
     :raises schema.fill.Unfilled: a field is missing, or the template is wrong or too much
     """
-    subject = " ".join(fill(template.subject, "line", values).split())
+    subject = " ".join(fill(wording.subject, "line", values).split())
     links: list[str] = []
 
     def linked(url: str) -> str:
-        if frame.link is None:
+        if frame.link is None or url in frame.plain_links:
             return url
         if url not in links:
             links.append(url)
         return frame.link(links.index(url))
 
-    tokens = markup.read(fill(template.text, "markdown", values))
+    tokens = markup.read(fill(wording.text, "markdown", values))
     text = markup.as_text(tokens)
     if frame.foot:
         text += "\n-- \n" + "\n".join(line for line, _ in frame.foot) + "\n"
     foot = _foot(frame)
     picture = f'<img src="{escape(frame.picture)}" width="1" height="1" alt="">' if frame.picture else ""
-    if template.html is not None:
-        page = markup.relinked(fill(template.html, "html", values), linked)
+    if wording.html is not None:
+        page = markup.relinked(fill(wording.html, "html", values), linked)
         return Rendered(subject, text, _before_end(page, foot + picture), links)
     blanks = {
         "language": escape(frame.language),
         "subject": escape(subject),
-        "preview": escape(" ".join(fill(template.preview, "line", values).split())) if template.preview else "",
+        "preview": escape(" ".join(fill(wording.preview, "line", values).split())) if wording.preview else "",
         "body": markup.as_html(tokens, linked),
         "footer": foot,
         "pixel": picture,

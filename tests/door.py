@@ -235,6 +235,7 @@ def api_thread(
         migrate=_nobody_migrates,
         owners=Owners(make_engine(url, name="owners"), lambda *_: None),
         enrol=_nobody_enrols,
+        follow=_nobody_enrols,
         merger=Merger(make_engine(url, name="merger"), lambda *_: None),
         outlook=_nobody_asks,
         patience_s=patience_s,

@@ -18,7 +18,7 @@ from schema.store import consents, people
 from schema.store.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -79,7 +79,7 @@ def _by_address(draft: Draft) -> bool:
 
 def _begin(batch: Batch, person_id: str, given: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_PERSON_COLUMNS) | given
-    row |= {"id": person_id, "created_at": batch.now, "updated_at": batch.now, "created_here": True}
+    row |= {"id": person_id, "created_at": batch.now, "updated_at": batch.now, "created_here": True, "unwritten": True}
     batch.people[person_id] = row
     return row
 
@@ -120,8 +120,10 @@ def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
             continue
         for answer in consent.answers(arrival.understood, arrival.receipt["channel"]):
             batch.write(tables.consent, _consent(batch, arrival, case, answer))
+            batch.people[case.lead["person_id"]]["holds"] = True
         if sale := purchase.sale(arrival.understood):
             row = _purchase(batch, arrival, case, sale)
+            batch.people[row["person_id"]]["holds"] = True
             place = (row["source"], row["external_id"] or row["id"])
             sales[place] = _told_again(sales[place], row) if place in sales else row
     for row in sales.values():
@@ -182,10 +184,20 @@ def asked(cases: Iterable[Case]) -> bool:
     return any(case.journey.reads.include(f"person.{name}") for case in cases for name, _, _ in _FOR_RULES)
 
 
-def tell(connection: Connection, cases: Sequence[Case]) -> None:
-    """Have rules see what the leads' people allow and bought, as it is written; where they do not read it, nothing."""
+def bare(people: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return those of the people in hand who have nothing beside their row: they are new, and brought nothing else."""
+    return {each for each, person in people.items() if "created_here" in person and "holds" not in person}
+
+
+def tell(connection: Connection, cases: Sequence[Case], bare: Collection[str] = ()) -> None:
+    """
+    Have rules see what the leads' people allow and bought, as it is written; where they do not read it, nothing.
+
+    Who is `bare` is not asked about.
+    """
     for name, question, nothing in _FOR_RULES:
         asking = [case for case in cases if case.journey.reads.include(f"person.{name}")]
-        found = question(connection, {case.lead["person_id"] for case in asking}) if asking else {}
+        people = {case.lead["person_id"] for case in asking}.difference(bare)
+        found = question(connection, people) if people else {}
         for case in asking:
             case.facts.person[name] = found.get(case.lead["person_id"], nothing)

@@ -19,7 +19,7 @@ from uuid import UUID
 import idna
 
 from schema.errors import Permanent
-from schema.journey.campaign import Template
+from schema.journey.campaign import Wording
 from schema.mail.address import mailbox_of, reply_address
 from schema.mail.kinds import LOOP_HEADER
 from schema.mail.words import mailboxes
@@ -77,13 +77,20 @@ class Written:
     rendered: Rendered = field(repr=False)
 
 
-def template_of(journey: Journey, send: Mapping[str, Any], language: str | None) -> Template | None:
-    """The template of a send; our own for the mail of a double opt-in where the journey has none called `opt_in`."""
-    found = journey.templates.get(send["template"])
-    if found is None and send["template"] == OPT_IN:
+def wording_of(journey: Journey, template: str, language: str | None) -> tuple[str, Wording] | None:
+    """
+    What a template says to somebody of a language, and the language that page is in; None: there is no such template.
+
+    Our own words for the mail of a double opt-in where the journey has none called `opt_in`.
+    """
+    found = journey.templates.get(template)
+    if found is not None:
+        tag, wording = found.said_in(language)
+        return tag or language_of(language), wording
+    if template == OPT_IN:
         words = words_of(language)
-        return Template(subject=words.confirm_subject, text=words.confirm_text)
-    return found
+        return language_of(language), Wording(subject=words.confirm_subject, text=words.confirm_text)
+    return None
 
 
 def message_id_of(send_id: str, mail: Mail) -> str:
@@ -122,18 +129,19 @@ def write(
     if mail is None:
         raise Permanent("mail_not_configured", f"The journey {journey.name} has no `mail`: nobody to send from.")
     language = facts.person.get("language")
-    template = template_of(journey, send, language)
-    if template is None:
+    found = wording_of(journey, send["template"], language)
+    if found is None:
         raise Permanent("template_unknown", f"There is no template {send['template']} in this version.")
     marketing = send["lane"] > 0
-    frame = _frame(send["id"], mail, place, language, marketing=marketing, tracked=tracked and marketing)
+    shown_in, wording = found
+    frame = _frame(send["id"], mail, place, shown_in, marketing=marketing, tracked=tracked and marketing)
     values = values_of(facts, journey) | {
         "unsubscribe_url": place.unsubscribe(send["id"]),
         "preferences_url": place.unsubscribe(send["id"]),
     }
     if "path" in send["data"]:
         values["link"] = place.base_url + send["data"]["path"]
-    rendered = render(template, values, frame)
+    rendered = render(wording, values, frame)
     recipient, utf8 = _envelope(address)
     reply, bounce = _answers(journey, mail, place.pepper, send["lead_id"])
     headers = _headers(send, journey, mail, rendered, recipient, reply, now)
@@ -143,7 +151,7 @@ def write(
     return Written(message_id_of(send["id"], mail), bounce, recipient, raw, rendered.links, utf8, rendered)
 
 
-def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, marketing: bool, tracked: bool) -> Frame:
+def _frame(send_id: str, mail: Mail, place: Place, language: str, *, marketing: bool, tracked: bool) -> Frame:
     words = words_of(language)
     foot: list[tuple[str, str]] = []
     if mail.postal and marketing:
@@ -153,10 +161,11 @@ def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, mark
         style = 'style="color:#5a5a66;text-decoration:underline" class="foot"'
         foot.append((f"{words.unsubscribe}: {url}", f'<a href="{escape(url)}" {style}>{escape(words.unsubscribe)}</a>'))
     return Frame(
-        language_of(language),
+        language,
         tuple(foot),
         (lambda number: place.link(send_id, number)) if tracked and mail.clicks else None,
         place.picture(send_id) if tracked and mail.opens else None,
+        frozenset({place.unsubscribe(send_id)}),
     )
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
+    from services.api.context import Enroller, Follower, Hinter, Merger, Migrator, Mover, Outlook, Owners
 
     Take = Callable[[Request], Awaitable[Response]]
 
@@ -56,6 +56,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    follow: Follower,
     merger: Merger,
     outlook: Outlook,
     hint: Hinter | None = None,
@@ -67,7 +68,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     Return the application on the database `url`; `on_received` hears the ids of new receipts.
 
     An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `migrate`,
-    `owners`, `enrol`, `outlook`, `hint` and `revision` are what `create_management` says.
+    `owners`, `enrol`, `follow`, `outlook`, `hint` and `revision` are what `create_management` says.
     """
     intake_engine = make_async_engine(url, name="intake", hot=True, pool_size=2)
     engine = make_async_engine(url, name="api", pool_size=8)
@@ -91,6 +92,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         migrate=migrate,
         owners=owners,
         enrol=enrol,
+        follow=follow,
         merger=merger,
         outlook=outlook,
         hint=hint,

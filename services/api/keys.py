@@ -40,8 +40,8 @@ SCOPES: Final = {
     "events:write": "send events in",
     "journeys:read": "read journey versions",
     "journeys:write": "keep journey versions, switch them on and back, have leads follow another one",
-    "campaigns:read": "see campaigns, who is in them and what came of them",
-    "campaigns:write": "have campaigns stand still and go on, approve their audience, enrol people",
+    "campaigns:read": "see campaigns, who is in them, their messages and what came of them",
+    "campaigns:write": "pause and resume campaigns, approve their audience, enrol and move people, resolve messages",
     "ops:read": "see queues, dead letters and metrics",
     "ops:write": "retry and discard dead letters",
 }

@@ -25,6 +25,7 @@ from services.api import (
     quarantine,
     reading,
     scores,
+    sends,
 )
 from services.api.context import Context
 from services.api.described import describe
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from schema.settings import Settings
-    from services.api.context import Enroller, Hinter, Merger, Migrator, Mover, Outlook, Owners
+    from services.api.context import Enroller, Follower, Hinter, Merger, Migrator, Mover, Outlook, Owners
     from services.api.keys import Keyring
     from services.receive import Receiver
     from services.sources import Sources
@@ -68,6 +69,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    follow: Follower,
     merger: Merger,
     outlook: Outlook,
     hint: Hinter | None = None,
@@ -77,9 +79,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     Return the API that stands behind the intake routes.
 
     `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
-    `Permanent` or `Transient`. `migrate`, `owners`, `enrol` and `merger` are theirs too, and `outlook` reads scores by
-    their rules. `hint` hears of work that became due again. `revision` is the migration this code needs: a database
-    behind it is not ready; None asks for none.
+    `Permanent` or `Transient`. `migrate`, `owners`, `enrol`, `follow` and `merger` are theirs too, and `outlook` reads
+    scores by their rules. `hint` hears of work that became due again. `revision` is the migration this code needs: a
+    database behind it is not ready; None asks for none.
     """
     app = FastAPI(
         title="Throughline",
@@ -96,9 +98,22 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         routes=list(pages.ROUTES),
     )
     app.state.context = Context(
-        settings, engine, keyring, sources, receiver, move, migrate, owners, enrol, merger, outlook, hint, revision
+        settings,
+        engine,
+        keyring,
+        sources,
+        receiver,
+        move,
+        migrate,
+        owners,
+        enrol,
+        follow,
+        merger,
+        outlook,
+        hint,
+        revision,
     )
-    for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns):
+    for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns, sends):
         app.include_router(part.router)
     app.include_router(owners_router)
     app.include_router(people_router)

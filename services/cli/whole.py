@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.follow import follow
 from workers.looks import enrol_leads
 from workers.merge import Merger
 from workers.migration import migrate_leads
@@ -53,6 +54,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, hints.send),
         enrol=partial(enrol_leads, engine, hint=hints.send),
+        follow=partial(follow, engine, hint=hints.send),
         merger=Merger(engine, hints.send),
         outlook=outlook,
         hint=hints.send,

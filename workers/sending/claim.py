@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from schema.consent import MARKETING
 from schema.errors import Permanent
 from schema.mailing.message import OPT_IN, Written, write
+from schema.mailing.wanted import Consent
 from schema.store import consents, sends, suppression
 from workers.batch import Batch
 from workers.decide.nurture import Enrolled, still
-from workers.decide.sending import MARKETING, Asked, Consent, Go, Later, No, verdict
+from workers.decide.sending import Asked, Go, Later, No, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -46,11 +48,10 @@ class Ready:
     claimed_at: datetime
     enrolment_id: str | None
     attempts: int
+    lane: int
+    domain: str
+    """Whose pace it keeps."""
     written: Written = field(repr=False)
-
-    @property
-    def domain(self) -> str:
-        return self.written.recipient.rpartition("@")[2]
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Claim:
     """What a claim found: messages in hand, what is not to be sent and why, and how many rows it looked at."""
 
     ready: list[Ready] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, No] = field(default_factory=dict)
     enrolled: set[str] = field(default_factory=set)
     """The enrolments of what is refused."""
     put_off: int = 0
@@ -88,13 +89,14 @@ class Claimer:
         for row in sorted(found, key=lambda row: (row["lane"], -row["priority"], row["due_at"])):
             answer = asking.ask(row)
             if isinstance(answer, No):
-                claim.refused[row["id"]] = answer.reason
+                claim.refused[row["id"]] = answer
                 claim.enrolled |= {row["enrolment_id"]} - {None}
             elif isinstance(answer, Later):
                 later.append({"id": row["id"], "due_at": answer.at, "reason": answer.reason})
             else:
                 going.append(answer)
-        claim.ready = [_ready(row, asking.written[row["id"]], found) for row in going]
+        planned = {row["id"]: row for row in found}
+        claim.ready = [asking.ready(planned[row["id"]], row) for row in going]
         claim.put_off = len(later)
         sends.take(connection, going, later)
         return claim
@@ -177,13 +179,13 @@ class _Asking:
         now, claimer = self._batch.now, self._claimer
         if not claimer.reachable and (row["lane"] or row["campaign"] == OPT_IN):
             return Later(now + _LOOK_AGAIN, "base_url_missing")
+        slot = claimer.pace.slot(self._domain(row), now, row["lane"])
+        if slot > now:
+            return Later(slot, "paced")
         try:
             written = write(row, case.facts, self._journey(row), case.facts.person["email"], claimer.place, now)
         except Permanent as error:
-            return No(error.code)
-        slot = claimer.pace.slot(written.recipient.rpartition("@")[2], now)
-        if slot > now:
-            return Later(slot, "paced")
+            return No(error.code, str(error.facts.get("field") or "") or None)
         self.written[row["id"]] = written
         if row["lane"]:
             self._recent.setdefault(row["person_id"], []).append(now)
@@ -201,6 +203,15 @@ class _Asking:
             "at": now,
         }
 
+    def ready(self, row: Row, going: Row) -> Ready:
+        """Return a message that goes, as it is handed over."""
+        written, domain = self.written[row["id"]], self._domain(row)
+        claimed_at, attempts = going["claimed_at"], going["attempts"]
+        return Ready(row["id"], claimed_at, row["enrolment_id"], attempts, row["lane"], domain, written)
+
+    def _domain(self, row: Row) -> str:
+        return (self._keys[row["id"]] or "").rpartition("@")[2]
+
     def _journey(self, row: Row) -> Journey:
         return self._batch.book.version(self._batch.connection, row["journey"])
 
@@ -208,8 +219,3 @@ class _Asking:
 def _key(case: Case | None) -> str | None:
     address = case.facts.person.get("email") if case else None
     return suppression.address_key(address) if address else None
-
-
-def _ready(row: Mapping[str, Any], written: Written, found: Sequence[Row]) -> Ready:
-    enrolment = next(each["enrolment_id"] for each in found if each["id"] == row["id"])
-    return Ready(row["id"], row["claimed_at"], enrolment, row["attempts"], written)
