@@ -44,8 +44,6 @@ from sqlalchemy import make_url
 from services.embedded import EmbeddedPostgres, die_with_parent
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
-_ROOM: Final = 2 << 30
 WORKERS: Final = 16  # pytest-xdist workers that find a virtual host of their own
 _START_S: Final = 120.0  # a loaded machine takes long; more than this is a failure
 
@@ -386,9 +384,6 @@ class Shared:
     """
     A process of its own that keeps the run's servers, so that they outlive any one xdist worker.
 
-    Their files are in memory where there is room: nobody crashes these servers, and a database of its own for each test
-    is a thousand files made and removed, which costs fifteen times as much on a disk.
-
     Belongs to the test run's main process and ends with it; workers `ask` it by the path of its socket.
     """
 
@@ -399,17 +394,12 @@ class Shared:
             listener.bind(str(self.path))
             listener.listen(128)
             command = [sys.executable, "-m", "tests.servers", "keep", str(listener.fileno())]
-            env = {**os.environ, "TMPDIR": str(MEMORY)} if _roomy(MEMORY) else os.environ
-            self._process = self._folder.spawn(command, signal.SIGTERM, env, [listener.fileno()])
+            self._process = self._folder.spawn(command, signal.SIGTERM, os.environ, [listener.fileno()])
 
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait()
         self._folder.remove()
-
-
-def _roomy(folder: Path) -> bool:
-    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _ROOM
 
 
 def ask(path: str, name: str) -> str:
