@@ -90,7 +90,7 @@ def _weigh(
     given: dict[str, Any],
     gathered: dict[str, Any],
     said: Said,
-    guessed: Iterable[str],
+    guessed: Collection[str],
 ) -> None:
     """Take over what stands of what is `given`, and what is added to the collections."""
     kept: dict[str, provenance.Entry] = person["provenance"]
@@ -99,7 +99,7 @@ def _weigh(
     entries: dict[str, provenance.Entry] = {}
     for name, value in given.items():
         entry = said.entry(fills=True) if name in guessed else new
-        if value and (stands := provenance.weighed(person[name], kept.get(name), value, entry)):
+        if value and (stands := provenance.weighed(person[name], provenance.entry_of(kept, name), value, entry)):
             changes[name], entries[name] = stands
     for name, values in gathered.items():
         if values:
