@@ -35,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_SHARED] = Shared()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors, four at most: much of the time a test waits for a server."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 def _work_in_memory() -> None:
     """
     Have everything temporary, the servers' data included, in memory where there is room.

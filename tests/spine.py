@@ -109,6 +109,8 @@ class Spine:
             name, named = self.hints.hints.popleft()
             if name in STEPS:
                 runner.hear(name, named, now=self.now)
+        if runtime is None:
+            runner.engine.dispose()
 
     def passes(self, time: timedelta) -> None:
         """Move the clock on."""
