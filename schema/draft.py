@@ -455,6 +455,11 @@ def kind_of(name: str) -> str | None:
     return kind if kind[:1].isascii() and kind[:1].isalpha() else None
 
 
+def our_kind(kind: str | None, kinds: Mapping[str, str]) -> str | None:
+    """Our word for a kind that a mapping has read, where the source's `kinds` has one for it."""
+    return next((ours for theirs, ours in kinds.items() if kind and kind_of(theirs) == kind), kind)
+
+
 def country_code(text: str) -> str | None:
     """ISO 3166-1 alpha-2 of a country as people write it: a code of two or three letters, or a common name."""
     code = text.strip().upper()

@@ -337,7 +337,7 @@ class TicketBreached(Event, frozen=True):
 
 
 class TicketEscalated(Event, frozen=True):
-    """So many `percent` of the time are over: `to` should see to it (null: it is nobody's), and has it if `assigned`."""
+    """So many `percent` of the time are over: `to` should see to it (null: nobody's), and has it if `assigned`."""
 
     ticket_id: str
     metric: str
@@ -643,6 +643,49 @@ class SurveyCancelled(Event, frozen=True):
     reason: str
 
 
+class MessageSent(Event, frozen=True):
+    """
+    A message went out: its mail server, or whatever takes it, has it. Told where somebody says so by hand, too.
+
+    `campaign` is `opt_in` for one that asks to confirm a consent; such a one has no enrolment.
+    """
+
+    send_id: str
+    campaign: str
+    step: str
+    enrolment_id: str | None
+    person_id: str
+    journey: str
+
+
+class MessageFailed(Event, frozen=True):
+    """A message was refused for good, or put off by the other side until we gave up; `reason` is a code."""
+
+    send_id: str
+    campaign: str
+    step: str
+    enrolment_id: str | None
+    person_id: str
+    journey: str
+    reason: str | None
+
+
+class MessageUnknown(Event, frozen=True):
+    """
+    Nobody knows whether a message went out: it is not sent again by itself, and somebody has to look; `reason` is why.
+
+    `message.sent` may follow, when that turns out.
+    """
+
+    send_id: str
+    campaign: str
+    step: str
+    enrolment_id: str | None
+    person_id: str
+    journey: str
+    reason: str | None
+
+
 TYPES: Final[dict[str, type[Event]]] = {
     "lead.created": LeadCreated,
     "lead.touched": LeadTouched,
@@ -700,6 +743,9 @@ TYPES: Final[dict[str, type[Event]]] = {
     "survey.sent": SurveySent,
     "survey.answered": SurveyAnswered,
     "survey.cancelled": SurveyCancelled,
+    "message.sent": MessageSent,
+    "message.failed": MessageFailed,
+    "message.unknown": MessageUnknown,
 }
 _NAMES: Final = {kind: name for name, kind in TYPES.items()}
 

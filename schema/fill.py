@@ -30,6 +30,7 @@ from liquid.template import BoundTemplate
 from liquid.undefined import FalsyStrictUndefined
 
 from schema.errors import Permanent
+from schema.journey.fields import nearest
 
 Kind = Literal["line", "markdown", "html"]
 """What a template is: one line of a header, Markdown, or HTML."""
@@ -46,6 +47,11 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&\"'=:/@])")
 _BREAKS: Final = re.compile(r"\s+")
 _ADDRESS: Final = re.compile(r"(https?://[^\s<>\"'`\\^{|}\x00-\x1f\x7f]*[^\s<>\"'`\\^{|}\x00-\x1f\x7f.,;:!?)\]])")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_BLOCKS: Final = frozenset({"if", "unless", "case", "for", "comment"})
+_TAGS: Final = ("if", "unless", "case", "for", "assign", "comment")
+_INNER: Final = frozenset({"else", "elsif", "when"})
+_TAG: Final = re.compile(r"\{%-?\s*(\w+)")
+_NO_TAG: Final = re.compile(r"unexpected tag '(\w+)'")
 _NAME: Final = re.compile(r"([\w.]+)['\"]? is undefined")
 
 
@@ -264,23 +270,21 @@ def check(source: str, kind: Kind = "markdown") -> None:
     """
     Make sure that a template can be read.
 
-    :raises Unfilled: `template_invalid`; its message is for whoever wrote it
+    :raises Unfilled: `template_invalid` with `line` and `column`; its message is for whoever wrote it
     """
     try:
         used = _parsed(source, kind).analyze(include_partials=False).filters
     except LiquidError as error:
-        raise _invalid(error) from None
+        raise (_tag_mistake(source, error) or _invalid(error)) from None
     for name, places in used.items():
         if name not in _FILTERS:
-            before = source[: places[0].index]
-            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-            words = f"There is no filter {name}; there are {', '.join(FILTERS)}."
-            raise Unfilled("template_invalid", words, line=line, column=column)
+            listed = nearest(name, list(FILTERS)) or f"; there are {', '.join(FILTERS)}"
+            raise _mistake(source, places[0].index, f"there is no filter {name}{listed}")
 
 
-def fields(source: str) -> set[str]:
+def fields(source: str) -> dict[str, int]:
     """
-    The fields that a template writes or asks about, as in `person.first_name`.
+    The fields that a template writes or asks about, as in `person.first_name`, and at which character first.
 
     :raises Unfilled: `template_invalid`
     """
@@ -288,7 +292,44 @@ def fields(source: str) -> set[str]:
         found = _parsed(source, "markdown").analyze(include_partials=False).globals
     except LiquidError as error:
         raise _invalid(error) from None
-    return {".".join(map(str, each.segments)) for locations in found.values() for each in locations}
+    first: dict[str, int] = {}
+    for each in (each for places in found.values() for each in places):
+        name = ".".join(map(str, each.segments))
+        first[name] = min(each.span.index, first.get(name, each.span.index))
+    return first
+
+
+def _tag_mistake(source: str, error: LiquidError) -> Unfilled | None:
+    """What is wrong with a tag, in words that say what to do; None where that is not it."""
+    unknown = _NO_TAG.search(str(error.message))
+    name = unknown[1] if unknown else ""
+    unclosed = _unclosed(source)
+    if unclosed and (name.startswith("end") or not error.context()):
+        tag, at = unclosed
+        return _mistake(source, at, f"{{% {tag} %}} has no end: write {{% end{tag} %}} where it ends")
+    if error.token is None or not name or name in _INNER:
+        return None
+    if name.removeprefix("end") in _BLOCKS:
+        return _mistake(source, error.token.start_index, f"{{% {name} %}} ends nothing that began above")
+    near = nearest(name, list(_TAGS)) or f"; there are {', '.join(_TAGS)}"
+    return _mistake(source, error.token.start_index, f"there is no tag {name}{near}")
+
+
+def _unclosed(source: str) -> tuple[str, int] | None:
+    """The innermost tag that has no end, and where it stands."""
+    open_: list[tuple[str, int]] = []
+    for found in _TAG.finditer(source):
+        if found[1] in _BLOCKS:
+            open_.append((found[1], found.start()))
+        elif open_ and found[1] == f"end{open_[-1][0]}":
+            open_.pop()
+    return open_[-1] if open_ else None
+
+
+def _mistake(source: str, at: int, words: str) -> Unfilled:
+    before = source[:at]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return Unfilled("template_invalid", words, line=line, column=column)
 
 
 def fill(source: str, kind: Kind, values: Mapping[str, Any]) -> str:

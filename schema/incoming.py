@@ -19,8 +19,9 @@ from typing import Any, Final
 import msgspec
 
 from schema import payload
-from schema.draft import Draft, draft, kind_of, moment
+from schema.draft import Draft, draft, kind_of, moment, our_kind
 from schema.journey import Source
+from schema.mailing.reports import note_report
 from schema.payload import JSON, Fields
 from schema.understood import Raw, Understood
 
@@ -150,8 +151,11 @@ def _told(read: Draft, type_: str, at: datetime | None, data: dict[str, Any], so
         return Understood(
             read, "event", outcome="rejected", reason="ignored_unknown_type", detail={"type": type_[:200]}
         )
+    read.kind = our_kind(read.kind, source.kinds)
     kind = read.kind or source.kinds.get(type_) or kind_of(type_) or "event"
-    return Understood(read, kind, at or read.occurred_at, data=data | _carried(read))
+    understood = Understood(read, kind, at or read.occurred_at, data=data | _carried(read))
+    note_report(understood)
+    return understood
 
 
 def _carried(read: Draft) -> dict[str, Any]:

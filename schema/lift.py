@@ -1,22 +1,36 @@
 """
-Lift: how much more often a goal is reached with a campaign than without it, and how sure that is.
+Lift: how much more often a goal is reached with a campaign than without it, or more is bought, and how sure that is.
 
 The interval of one proportion is Wilson's (1927, Journal of the American Statistical Association 22, 209-212), that of
 the difference of two is Newcombe's hybrid score interval (1998, Statistics in Medicine 17, 873-890, method 10), which
 holds for few people and for shares near 0 and 1, too.
+
+The interval of the difference of two means is Welch's (1947, Biometrika 34, 28-35), which does not ask that both groups
+vary alike. It is about the mean, so amounts may be as skewed as purchases are, but only where many people bought: of a
+few large orders it knows too little.
 """
 
 from __future__ import annotations
 
-from math import sqrt
-from typing import Final, NamedTuple
+from math import atan, cos, exp, lgamma, pi, sqrt
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Z95: Final = 1.959963984540054
 """Standard deviations on either side of the mean that hold 95 % of a normal distribution."""
+_LEVEL: Final = 0.95
+_LEAST: Final = 2
+"""People without whom there is no variance to speak of."""
+_WIDEST: Final = 12.71
+"""So many standard errors hold 95 % with one degree of freedom, and fewer do with more."""
+_NEAR: Final = 1e-6
+_PARTS: Final = 64
 
 
 class Lift(NamedTuple):
-    """A difference of two shares, each 0 to 1, with the bounds of its 95 % interval."""
+    """A difference of two shares (each 0 to 1) or means, with the bounds of its 95 % interval."""
 
     difference: float
     low: float
@@ -60,3 +74,68 @@ def lift(reached: int, of: int, reached_without: int, of_without: int) -> Lift |
         difference - sqrt((share - low) ** 2 + (high_without - without) ** 2),
         difference + sqrt((high - share) ** 2 + (without - low_without) ** 2),
     )
+
+
+class Amounts(NamedTuple):
+    """What so many people spent: the sum of their amounts, and of the squares of these. Who spent nothing counts."""
+
+    people: int
+    total: Decimal
+    squares: Decimal
+
+    @property
+    def mean(self) -> Decimal:
+        """What one of them spent."""
+        return self.total / self.people
+
+    @property
+    def doubt(self) -> float:
+        """The square of the standard error of the mean."""
+        return max(0.0, float((self.squares - self.total * self.mean) / (self.people - 1))) / self.people
+
+
+def welch(amounts: Amounts, without: Amounts) -> Lift | None:
+    """
+    Return by how much one of these people spent more than one of the others; None where too little is known to say.
+
+    That is where one of them are fewer than two, or all spent the same, as where nobody bought anything: how much such
+    people vary cannot be read off them.
+
+    >>> from decimal import Decimal as D
+    >>> found = welch(Amounts(10, D(1000), D(101_800)), Amounts(20, D(1800), D(171_500)))
+    >>> [round(value, 3) for value in found]
+    [10.0, -3.784, 23.784]
+    """
+    if min(amounts.people, without.people) < _LEAST:
+        return None
+    doubts = amounts.doubt, without.doubt
+    if not all(doubts):
+        return None
+    both = sum(doubts)
+    freedom = both**2 / sum(
+        doubt**2 / (group.people - 1) for doubt, group in zip(doubts, (amounts, without), strict=True)
+    )
+    difference, width = float(amounts.mean - without.mean), student(freedom) * sqrt(both)
+    return Lift(difference, difference - width, difference + width)
+
+
+def student(freedom: float) -> float:
+    """
+    Return how many standard errors on either side of a mean hold 95 % of Student's distribution.
+
+    >>> [round(student(degrees), 3) for degrees in (1, 4, 30, 1e6)]
+    [12.706, 2.776, 2.042, 1.96]
+    """
+    low, high = Z95, _WIDEST
+    while high - low > _NEAR:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _held(middle, freedom) < _LEVEL else (low, middle)
+    return (low + high) / 2
+
+
+def _held(t: float, freedom: float) -> float:
+    """How much of Student's distribution lies between -t and t: Simpson's rule over the angle whose tangent it is."""
+    scale = 2 * exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(pi)
+    step = atan(t / sqrt(freedom)) / _PARTS
+    heights: list[float] = [cos(number * step) ** (freedom - 1) for number in range(_PARTS + 1)]
+    return scale * step / 3 * (heights[0] + heights[-1] + 4 * sum(heights[1:-1:2]) + 2 * sum(heights[2:-1:2]))

@@ -1,9 +1,10 @@
 """
 Provenance: which arrival said what is known of a person, and what others said.
 
-A person's row keeps it beside the values: `{field: {"receipt", "at"}}`. Members of a collection are fields too
-(`custom.budget`, `interests.crm`); one without an entry came with the first of its collection, whose entry has the
-collection's name. An entry `fills` when a list, a program or a mail's headers said it, and not the person in a form.
+A person's row keeps it beside the values: `{field: {"receipt", "at"}}`. What the first arrival said is named in one
+entry (`FIRST`) that lists the fields it is `of`. Members of a collection are fields too (`custom.budget`,
+`interests.crm`); one without an entry came with the first of its collection, whose entry has the collection's name. An
+entry `fills` when a list, a program or a mail's headers said it, and not the person in a form.
 
 Which value stands is the same whatever the order in which arrivals are taken:
 
@@ -21,12 +22,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
 Entry = dict[str, Any]
 
 FIELDS: Final = ("name", "email", "phone", "country", "language", "company_name", "company_employees", "company_id")
 COLLECTIONS: Final = ("interests", "preferences", "custom")
+FIRST: Final = ""
+"""The name of the entry of the first arrival, which most people's fields all come from."""
 MOST_OTHERS: Final = 5
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 _NOBODY: Final[Entry] = {"receipt": "", "at": None, "fills": True}
@@ -46,14 +49,11 @@ class Said(NamedTuple):
         return entry if self.corrects and not fills else entry | {"fills": True}
 
 
-def first(values: Mapping[str, Any], said: Said, guessed: Iterable[str] = ()) -> dict[str, Entry]:
+def first(values: Mapping[str, Any], said: Said, guessed: Collection[str] = ()) -> dict[str, Entry]:
     """The provenance of somebody of whom only this is known; what was `guessed` only fills."""
-    entry = said.entry()
-    entries = {name: entry for name, value in values.items() if value}
-    for name in guessed:
-        if name in entries:
-            entries[name] = said.entry(fills=True)
-    return entries
+    given = [name for name, value in values.items() if value and name not in guessed]
+    entries = {FIRST: {**said.entry(), "of": given}} if given else {}
+    return entries | {name: said.entry(fills=True) for name in guessed if values[name]}
 
 
 def weighed(known: object, entry: Entry | None, value: object, new: Entry) -> tuple[Any, Entry] | None:
@@ -78,9 +78,13 @@ def weighed(known: object, entry: Entry | None, value: object, new: Entry) -> tu
     return None if stands == known and whole == old else (stands, whole)
 
 
-def entry_of(provenance: Mapping[str, Entry], collection: str, member: str) -> Entry | None:
-    """The entry of a member of a collection; None if nobody knows."""
-    return provenance.get(f"{collection}.{member}") or provenance.get(collection)
+def entry_of(provenance: Mapping[str, Entry], field: str, member: str = "") -> Entry | None:
+    """The entry of a field, or of a member of a collection; None if nobody knows."""
+    found = (member and provenance.get(f"{field}.{member}")) or provenance.get(field)
+    if found:
+        return found
+    earliest = provenance.get(FIRST)
+    return _bare(earliest) if earliest and field in earliest["of"] else None
 
 
 def answered(
@@ -124,7 +128,10 @@ def named(
 def shown(person: Mapping[str, Any]) -> dict[str, Entry]:
     """Return the entry of each thing that is known of a person (`name`, `custom.budget`, …), as it is kept."""
     kept: dict[str, Entry] = person["provenance"]
-    entries: dict[str, Entry] = {name: kept[name] for name in FIELDS if person[name] and name in kept}
+    entries: dict[str, Entry] = {}
+    for name in FIELDS:
+        if person[name] and (entry := entry_of(kept, name)):
+            entries[name] = entry
     for collection in COLLECTIONS:
         for member in person[collection]:
             if entry := entry_of(kept, collection, member):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from schema.facts import Facts
     from schema.journey import Journey
-    from schema.journey.campaign import Template
+    from schema.journey.campaign import Wording
 
 _NO_FIRST_NAME: Final = frozenset("0123456789@/\\<>&+")
 _TITLES: Final = frozenset({"dr", "prof", "mr", "mrs", "ms", "herr", "frau", "mme"})
@@ -37,12 +37,14 @@ class Frame:
 
     `foot` are lines under it, each as text and as HTML. `link` says where the link of a number is to lead (its target
     is kept in `Rendered.links`), `picture` is the address of the one that is seen when the mail is opened; None: not.
+    `plain_links` are addresses that are left as they are: to say no is no click.
     """
 
     language: str = "en"
     foot: tuple[tuple[str, str], ...] = ()
     link: Callable[[int], str] | None = None
     picture: str | None = None
+    plain_links: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -55,28 +57,28 @@ class Rendered:
     links: list[str] = field(default_factory=list, repr=False)
 
 
-def render(template: Template, values: Mapping[str, Any], frame: Frame) -> Rendered:
+def render(wording: Wording, values: Mapping[str, Any], frame: Frame) -> Rendered:
     """
-    Fill a template in.
+    Fill the words of a template in.
 
     :raises schema.fill.Unfilled: a field is missing, or the template is wrong or too much
     """
-    subject = " ".join(fill(template.subject, "line", values).split())
+    subject = " ".join(fill(wording.subject, "line", values).split())
     links: list[str] = []
 
     def linked(url: str) -> str:
-        if frame.link is None:
+        if frame.link is None or url in frame.plain_links:
             return url
         if url not in links:
             links.append(url)
         return frame.link(links.index(url))
 
-    tokens = markup.read(fill(template.text, "markdown", values))
+    tokens = markup.read(fill(wording.text, "markdown", values))
     text = _text(tokens, frame)  # before links lead elsewhere
-    if template.html is not None:
-        page = markup.relinked(fill(template.html, "html", values), linked)
+    if wording.html is not None:
+        page = markup.relinked(fill(wording.html, "html", values), linked)
         return Rendered(subject, text, _before_end(page, _foot(frame) + _picture(frame)), links)
-    preview = " ".join(fill(template.preview, "line", values).split()) if template.preview else ""
+    preview = " ".join(fill(wording.preview, "line", values).split()) if wording.preview else ""
     page = _filled(markup.as_html(tokens, linked), subject, preview, frame)
     return Rendered(subject, text, page, links)
 

@@ -240,6 +240,7 @@ def api_thread(
         migrate=_nobody_migrates,
         owners=Owners(make_engine(url, name="owners"), lambda *_: None),
         enrol=_nobody_enrols,
+        follow=_nobody_enrols,
         merger=Merger(make_engine(url, name="merger"), lambda *_: None),
         follow_ups=FollowUps(make_engine(url, name="follow-ups"), lambda *_: None),
         sales=Sales(make_engine(url, name="sales"), lambda *_: None),

@@ -32,6 +32,7 @@ from services.api.manage import create_management
 from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
+from workers.follow import follow
 from workers.follow_up_acts import FollowUps
 from workers.looks import enrol_leads
 from workers.merge import Merger
@@ -260,7 +261,7 @@ def open_site(server_url: str, *, max_waiting: int = 100) -> Iterator[Site]:
     with fresh_database(server_url) as url:
         engine = make_engine(url, name="test")
         asynchronous = make_async_engine(url, name="api")
-        settings = Settings(database_url=url, max_waiting=max_waiting)
+        settings = Settings(database_url=url, max_waiting=max_waiting, secret_key="the secret of these tests")
         site = _site(url, engine, asynchronous, settings)
         with serve(site.app, asynchronous) as base, httpx.Client(base_url=base, timeout=30) as client:
             site.client = client
@@ -314,6 +315,7 @@ def _site(url: str, engine: Engine, asynchronous: AsyncEngine, settings: Setting
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, lambda step, ids: hinted.append((step, list(ids)))),
         enrol=partial(enrol_leads, engine, hint=lambda step, ids: hinted.append((step, list(ids)))),
+        follow=partial(follow, engine, hint=lambda step, ids: hinted.append((step, list(ids)))),
         merger=Merger(engine, lambda step, ids: hinted.append((step, list(ids)))),
         follow_ups=FollowUps(engine, lambda step, ids: hinted.append((step, list(ids)))),
         sales=Sales(engine, lambda step, ids: hinted.append((step, list(ids)))),

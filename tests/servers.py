@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -414,7 +415,8 @@ def ask(path: str, name: str) -> str:
 
 def _shared_servers() -> dict[str, Callable[[], Server]]:
     vhosts = tuple(f"gw{number}" for number in range(WORKERS))
-    return {"postgres": Postgres, "redis": Redis, "rabbitmq": lambda: RabbitMQ(vhosts)}
+    postgres = partial(Postgres, {"max_wal_size": "256MB"})
+    return {"postgres": postgres, "redis": Redis, "rabbitmq": lambda: RabbitMQ(vhosts)}
 
 
 def _keep(listener: socket.socket) -> NoReturn:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from schema import tables
 from schema.journey import default_text
@@ -53,6 +53,12 @@ class Heard:
         self.hints.append((step, tuple(ids)))
 
 
+def _never_cut_off(connection: Any, _: object) -> None:  # noqa: ANN401 - psycopg's, from a pool
+    """A machine that stands still for a while is no frozen worker here."""
+    connection.execute("SET idle_in_transaction_session_timeout = 0")
+    connection.commit()
+
+
 class Spine:
     """The way of a lead on one database."""
 
@@ -68,6 +74,7 @@ class Spine:
         serves = settings.pop("serves", set(STEPS))
         settings.setdefault("pepper", lambda: PEPPER)
         engine = make_engine(self.url, name="worker", hot=True)
+        event.listen(engine, "connect", _never_cut_off)
         self._engines.append(engine)
         return Runtime(engine, self.hints, serves=serves, **settings)
 
@@ -102,6 +109,8 @@ class Spine:
             name, named = self.hints.hints.popleft()
             if name in STEPS:
                 runner.hear(name, named, now=self.now)
+        if runtime is None:
+            runner.engine.dispose()
 
     def passes(self, time: timedelta) -> None:
         """Move the clock on."""

@@ -221,6 +221,10 @@ class Case:
             self.lead["due_since"] = self.batch.now
             self.lead["wake_at"] = None
 
+    def newest(self) -> Journey:
+        """Its journey's active version, if this code can read it; else its own."""
+        return self.batch.book.by_name(self.batch.connection).get(self.lead["journey_name"]) or self.journey
+
     def begins_at(self) -> str:
         """The step that a known lead begins with when something new has happened to it."""
         if lifecycle.turns_down(self.journey, self.facts.state):
@@ -288,8 +292,10 @@ class Batch:
         cases = [case for case in self.cases.values() if case.lead["next_step"] == step]
         met = [case for case in cases if case.inputs is None and case.lead["person_id"] in self.people]
         if belongings.asked(met):
-            self._record_arrivals()
-            belongings.tell(self.connection, met)
+            bare = belongings.bare(self.people)
+            if any(case.lead["person_id"] not in bare for case in met):
+                self._record_arrivals()
+            belongings.tell(self.connection, met, bare)
         for case in cases:
             if case.inputs is None:
                 case.inputs = inputs(case.facts, case.journey, step, self.now)
@@ -350,8 +356,12 @@ class Batch:
     def last_owners(self, cases: Iterable[Case]) -> dict[str, tuple[str, datetime]]:
         """Return who had the last other lead of these leads' people, and until when, by person."""
         people = {case.lead["person_id"] for case in cases}
-        met = {person for person in people if "created_here" not in self.people.get(person, ())}
+        met = {person for person in people if not self.created(person)}
         return staff.last_owners(self.connection, met, self.cases) if met else {}
+
+    def created(self, person_id: str) -> bool:
+        """Tell whether this batch creates that person, so that nothing is known of them but what it brings."""
+        return "created_here" in self.people.get(person_id, ())
 
     def record(self) -> None:
         """Write everything, each table in one statement."""
@@ -383,7 +393,7 @@ class Batch:
 
     def _record_arrivals(self) -> None:
         """Write what no later step changes; before the ledgers are locked, so that others wait less for them."""
-        created = [person for person in self.people.values() if person.pop("created_here", False)]
+        created = [person for person in self.people.values() if person.pop("unwritten", False)]
         rows.together(
             self.connection,
             rows.Write(tables.person, [{name: person[name] for name in _PERSON_COLUMNS} for person in created]),

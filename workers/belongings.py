@@ -21,7 +21,7 @@ from schema.store.ids import new_id
 from workers import contracts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -86,7 +86,7 @@ def _by_address(draft: Draft) -> bool:
 
 def _begin(batch: Batch, person_id: str, given: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_PERSON_COLUMNS) | given
-    row |= {"id": person_id, "created_at": batch.now, "updated_at": batch.now, "created_here": True}
+    row |= {"id": person_id, "created_at": batch.now, "updated_at": batch.now, "created_here": True, "unwritten": True}
     batch.people[person_id] = row
     return row
 
@@ -97,7 +97,7 @@ def _weigh(
     given: dict[str, Any],
     gathered: dict[str, Any],
     said: Said,
-    guessed: Iterable[str],
+    guessed: Collection[str],
 ) -> None:
     """Take over what stands of what is `given`, and what is added to the collections."""
     kept: dict[str, provenance.Entry] = person["provenance"]
@@ -106,7 +106,7 @@ def _weigh(
     entries: dict[str, provenance.Entry] = {}
     for name, value in given.items():
         entry = said.entry(fills=True) if name in guessed else new
-        if value and (stands := provenance.weighed(person[name], kept.get(name), value, entry)):
+        if value and (stands := provenance.weighed(person[name], provenance.entry_of(kept, name), value, entry)):
             changes[name], entries[name] = stands
     for name, values in gathered.items():
         if values:
@@ -128,6 +128,7 @@ def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
             continue
         for answer in consent.answers(arrival.understood, arrival.receipt["channel"]):
             batch.write(tables.consent, _consent(batch, arrival, case, answer))
+            batch.people[case.lead["person_id"]]["holds"] = True
         if case.journey.contracts and (told := contract.told(arrival.understood)):
             said = arrival.understood
             agreed.append(
@@ -135,6 +136,7 @@ def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
             )
         if sale := purchase.sale(arrival.understood):
             row = _purchase(batch, arrival, case, sale)
+            batch.people[row["person_id"]]["holds"] = True
             place = (row["source"], row["external_id"] or row["id"])
             sales[place] = _told_again(sales[place], row) if place in sales else row
     for row in sales.values():
@@ -196,10 +198,20 @@ def asked(cases: Iterable[Case]) -> bool:
     return any(case.journey.reads.include(f"person.{name}") for case in cases for name, _, _ in _FOR_RULES)
 
 
-def tell(connection: Connection, cases: Sequence[Case]) -> None:
-    """Have rules see what the leads' people allow and bought, as it is written; where they do not read it, nothing."""
+def bare(people: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return those of the people in hand who have nothing beside their row: they are new, and brought nothing else."""
+    return {each for each, person in people.items() if "created_here" in person and "holds" not in person}
+
+
+def tell(connection: Connection, cases: Sequence[Case], bare: Collection[str] = ()) -> None:
+    """
+    Have rules see what the leads' people allow and bought, as it is written; where they do not read it, nothing.
+
+    Who is `bare` is not asked about.
+    """
     for name, question, nothing in _FOR_RULES:
         asking = [case for case in cases if case.journey.reads.include(f"person.{name}")]
-        found = question(connection, {case.lead["person_id"] for case in asking}) if asking else {}
+        people = {case.lead["person_id"] for case in asking}.difference(bare)
+        found = question(connection, people) if people else {}
         for case in asking:
             case.facts.person[name] = found.get(case.lead["person_id"], nothing)

@@ -4,7 +4,7 @@ Deliver: messages out, each once.
     hears   the ticker, and whoever planned a message
     reads   sends that are due, with all that may hold them back
     writes  send, message, suppression; that an enrolment goes on; and the message itself into the world
-    tells   `nurture`, that an enrolment goes on
+    tells   message.sent, message.failed, message.unknown; `nurture`, that an enrolment goes on
 
 A few sends are claimed in one transaction, handed over one by one with no transaction open, and what became of them is
 written in the next. Whoever ends in between leaves them `sending`: after `send_lease_s` they are `unknown`, unless the
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from schema.errors import ThroughlineError
+from schema.errors import ThroughlineError, Transient
 from schema.failpoints import reached
 from schema.mailing.message import NOWHERE, Place
 from schema.store import clock, sends, suppression
@@ -54,9 +54,11 @@ _MOST_AT_ONCE: Final = 8
 _SETTLE_EVERY_S: Final = 1.0
 _AWAY: Final = timedelta(seconds=30)
 """When a message is tried again that could not be handed over because the server was away."""
+_NOT_REACHED: Final = frozenset({"smtp_unreachable", "smtp_connection_lost"})
 _PAUSE_S: Final = 15.0
 _TIDY_EVERY_S: Final = 5.0
 _SETTLE_FOR_S: Final = 60.0
+_AT_ONCE_S: Final = 0.01
 _STOP_S: Final = 3.0
 _SERVICE_ONLY: Final = (sends.SERVICE,)
 _ALL: Final = (sends.SERVICE, sends.MARKETING)
@@ -85,7 +87,8 @@ class Deliverer:
         self._woken = threading.Condition()
         self._wakes = 0
         self._stop = threading.Event()
-        self._closed_until = 0.0
+        self._closed_until: dict[Collection[int], float] = {}
+        """By the lanes of a thread: a server that takes no more conversations may still have one for service mail."""
         self._tidied_at = float("-inf")
 
     @cached_property
@@ -159,7 +162,7 @@ class Deliverer:
 
     def _once(self, lanes: Collection[int], transport: Transport, now: datetime | None) -> int | None:
         """Take one claim the whole way; return how many messages were handed over, None where nothing is left to do."""
-        if time.monotonic() < self._closed_until:
+        if self._closed(lanes):
             return None
         with self._engine.begin() as connection:
             claim = self._claimer.claim(connection, lanes, now or clock.now())
@@ -168,20 +171,25 @@ class Deliverer:
             self._write_down(lambda connection, at: sends.skip(connection, claim.refused, claim.enrolled, at), now)
         if not claim.looked_at:
             return None
-        handed = self._hand_over(claim, transport, now)
+        handed = self._hand_over(claim, lanes, transport, now)
         log.info("send.done", handed=handed, refused=len(claim.refused), put_off=claim.put_off)
         return handed
 
-    def _hand_over(self, claim: Claim, transport: Transport, now: datetime | None) -> int:
+    def _closed(self, lanes: Collection[int]) -> bool:
+        return time.monotonic() < self._closed_until.get(lanes, 0.0)
+
+    def _hand_over(self, claim: Claim, lanes: Collection[int], transport: Transport, now: datetime | None) -> int:
         begun = settled_at = time.monotonic()
         done: list[tuple[Ready, Outcome]] = []
         handed = 0
         for ready in claim.ready:
             late = time.monotonic() - begun > self._lease.total_seconds() / 4
-            if self._stop.is_set() or late or time.monotonic() < self._closed_until:
+            if self._stop.is_set() or late or self._closed(lanes):
                 outcome: Outcome = NotTried("put_back")
             else:
                 outcome = self._try(transport, ready, now)
+                if isinstance(outcome, NotTried):
+                    self._closed_until[lanes] = time.monotonic() + _PAUSE_S
             handed += not isinstance(outcome, NotTried)
             done.append((ready, outcome))
             if time.monotonic() - settled_at > _SETTLE_EVERY_S:
@@ -199,11 +207,10 @@ class Deliverer:
             return Unsure("unexpected")
         if isinstance(outcome, NotTried):
             log.warning("send.not_taken", reason=outcome.reason)
-            self._closed_until = time.monotonic() + _PAUSE_S
         elif isinstance(outcome, Accepted):
-            self._pace.took(ready.domain)
+            self._pace.took(ready.domain, ready.lane)
         elif isinstance(outcome, Refused) and outcome.for_now:
-            self._pace.pause(ready.domain, now or clock.now())
+            self._pace.pause(ready.domain, now or clock.now(), ready.lane)
         return outcome
 
     def _settle(self, done: Sequence[tuple[Ready, Outcome]], now: datetime | None) -> None:
@@ -240,6 +247,10 @@ class Deliverer:
             try:
                 with self._engine.begin() as connection:
                     woken = write(connection, now or clock.now())
+            except Transient:  # a lead was told of meanwhile: the next transaction can
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_AT_ONCE_S)
             except DBAPIError as error:
                 if not is_transient(error) or time.monotonic() > deadline or self._stop.wait(pause):
                     raise
@@ -273,7 +284,9 @@ def _settled(ready: Ready, outcome: Outcome, now: datetime) -> Settled:
         case Unsure(reason):
             return known._replace(state="unknown", reason=reason)
         case NotTried(reason):
-            due_at = now if reason == "put_back" else now + _AWAY
+            # Another conversation may be open to it, and service mail takes that at once.
+            at_once = reason == "put_back" or (ready.lane == sends.SERVICE and reason in _NOT_REACHED)
+            due_at = now if at_once else now + _AWAY
             return known._replace(state="planned", reason=reason, due_at=due_at, attempts=ready.attempts - 1)
         case Refused(answer, for_now):
             reply = str(answer.code)

@@ -57,29 +57,33 @@ def hear(batch: Batch) -> None:
     """
     Let the leads of a batch to which something happened enter campaigns, and have those in campaigns looked at.
 
-    Costs a comparison where neither the journey has campaigns nor anybody is in one. Tests of a sender stay outside.
+    They enter those of their journey's active version, if this code can read it. Costs a comparison where neither the
+    journey has campaigns nor anybody is in one. Tests of a sender stay outside.
     """
     heard = [case for case in batch.cases.values() if case.heard]
     if not heard:
         return
-    nurtured = batch.book.nurtured(batch.connection)
+    nurtured, active = batch.book.nurtured(batch.connection), batch.book.by_name(batch.connection)
     concerned = [
         (case, journey)
         for case in heard
         if not case.lead["test"]
-        and ((journey := campaigns_of(batch, case)).campaigns or case.lead["journey_name"] in nurtured)
+        and (
+            (journey := active.get(case.lead["journey_name"]) or case.journey).campaigns
+            or case.lead["journey_name"] in nurtured
+        )
     ]
     if not concerned:
         return
-    leads = [{"lead_id": case.id, **{name: case.lead[name] for name in _WHOSE}} for case, _ in concerned]
-    found = batch.connection.execute(_LOOK_NOW, {"leads": rows.as_json(leads), "now": batch.now})
-    batch.hints["nurture"] += found.scalars()
+    leads = [
+        {"lead_id": case.id, **{name: case.lead[name] for name in _WHOSE}}
+        for case, _ in concerned
+        if not batch.created(case.lead["person_id"])
+    ]
+    if leads:
+        found = batch.connection.execute(_LOOK_NOW, {"leads": rows.as_json(leads), "now": batch.now})
+        batch.hints["nurture"] += found.scalars()
     enter(batch, [(case, journey) for case, journey in concerned if journey.campaigns])
-
-
-def campaigns_of(batch: Batch, case: Case) -> Journey:
-    """Return whose campaigns a lead may enter: those of its journey's active version, if this code can read it."""
-    return batch.book.by_name(batch.connection).get(case.lead["journey_name"]) or case.journey
 
 
 def enter(batch: Batch, cases: Sequence[tuple[Case, Journey]]) -> int:
@@ -102,9 +106,9 @@ def enter(batch: Batch, cases: Sequence[tuple[Case, Journey]]) -> int:
 
 def pasts(batch: Batch, cases: Iterable[Case]) -> Mapping[tuple[str, str], Mapping[str, Past]]:
     """Return what these leads' people were in before: by person and journey name, then by campaign."""
-    people = {case.lead["person_id"] for case in cases}
+    people = {case.lead["person_id"] for case in cases if not batch.created(case.lead["person_id"])}
     found: dict[tuple[str, str], dict[str, Past]] = defaultdict(dict)
-    for row in batch.connection.execute(_PAST, {"people": uuid_array(people)}):
+    for row in batch.connection.execute(_PAST, {"people": uuid_array(people)}) if people else ():
         past = Past(row.running, row.times, row.last_entered, row.last_ended)
         found[row.person_id, row.journey_name][row.campaign] = past
     return found

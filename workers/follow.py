@@ -112,6 +112,7 @@ def follow(  # noqa: PLR0913 - what may be asked for
     versions: Sequence[str] = (),
     leave: bool = False,
     dry_run: bool = False,
+    most: int | None = None,
     now: datetime | None = None,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
     hint: Callable[[str, Sequence[str]], None] = lambda _step, _ids: None,
@@ -120,7 +121,8 @@ def follow(  # noqa: PLR0913 - what may be asked for
     Have who is under way in a campaign, in `versions` of it (none: any other), go on by the version `to`.
 
     `names` gives the new name of a step that has another one there. With `leave`, those at a step that leads nowhere
-    leave the campaign. Returns where each step leads, who is `stuck`, and how many `moved` and `left`.
+    leave the campaign. At most about `most` people are moved. Returns where each step leads, who is `stuck`, how many
+    `moved` and `left`, and how many `remain`.
 
     :raises Permanent: `journey_unknown`; `other_journey`; `campaign_unknown`, the version does not have it;
         `step_unknown`, in `names`; `people_stuck`, unless `leave` or `dry_run`
@@ -130,7 +132,7 @@ def follow(  # noqa: PLR0913 - what may be asked for
         plan = _plan(connection, place, to, names, versions, leave=leave)
     report = plan.report()
     if dry_run:
-        return report | {"moved": 0, "left": 0, "dry_run": True}
+        return report | {"moved": 0, "left": 0, "remain": report["people"], "dry_run": True}
     if report["stuck"] and not leave:
         where = ", ".join(sorted({step["step"] for step in report["stuck"]}))
         there = ", ".join(plan.journey.campaigns[place.name].names)
@@ -139,7 +141,7 @@ def follow(  # noqa: PLR0913 - what may be asked for
     moved = left = 0
     book = JourneyBook()
     after: str | None = _FIRST
-    while after is not None:
+    while after is not None and (most is None or moved + left < most):
         with engine.begin() as connection:
             batch = Batch(connection, book, now or clock.now(), "nurture")
             after, done, gone = _portion(batch, plan, after)
@@ -147,7 +149,8 @@ def follow(  # noqa: PLR0913 - what may be asked for
             hint(name, ids)
         moved, left = moved + done, left + gone
         tell(moved + left, report["people"])
-    return report | {"moved": moved, "left": left, "dry_run": False}
+    remain = max(report["people"] - moved - left, 0) if after is not None else 0
+    return report | {"moved": moved, "left": left, "remain": remain, "dry_run": False}
 
 
 def _plan(

@@ -20,7 +20,6 @@ from schema.store import rows, surveys
 from schema.store.ids import is_id, new_id
 from workers import ticket_acts, tickets, timers
 from workers.decide.survey import Plan
-from workers.enrolments import campaigns_of
 from workers.happening import About, happen
 from workers.moves import with_lead
 from workers.surveys import KIND, row
@@ -259,7 +258,7 @@ def _complaint(case: Case, survey: Row, answer: Answer) -> str | None:
     rule = batch.book.version(batch.connection, survey["journey"]).surveys.get(survey["survey"])
     if rule is None or rule.complaint is None or rule.low is None or answer.score > rule.low or case.lead["test"]:
         return None
-    service = campaigns_of(batch, case).service
+    service = case.newest().service
     if service is None or rule.complaint not in service.kinds:
         return None  # the active version knows no such ticket: whoever reads answers sees this one
     about = survey["about_id"] if survey["about_kind"] == "ticket" else None

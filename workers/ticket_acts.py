@@ -21,7 +21,6 @@ from schema.events import (
 )
 from schema.journey.fields import nearest
 from schema.store.ids import new_id
-from workers.enrolments import campaigns_of
 from workers.happening import About, happen
 from workers.ticket_book import seconds
 from workers.ticket_desks import given
@@ -80,7 +79,7 @@ def open_ticket(
 
     :raises Permanent: `service_unknown`, the journey has no `service`; `kind_unknown`
     """
-    journey = campaigns_of(case.batch, case)
+    journey = case.newest()
     service = _service(journey)
     if wanted.kind not in service.kinds:
         raise _unknown("kind", wanted.kind, service.kinds)

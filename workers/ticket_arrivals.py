@@ -18,7 +18,6 @@ from schema.store.ids import uuid_array
 from workers import ticket_acts
 from workers.decide import desk
 from workers.decide.desk import Heard
-from workers.enrolments import campaigns_of
 from workers.ticket_acts import CUSTOMER, Opening, Said
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ JOIN ticket AS t ON t.source = r.source AND t.external_id = r.external_id
 def take_up(batch: Batch) -> None:
     """Open tickets for the arrivals of a batch, or go on with those that they belong to."""
     concerned = [
-        (arrival, case, said) for arrival, case in batch.arrivals if (said := _heard(batch, arrival, case)) is not None
+        (arrival, case, said) for arrival, case in batch.arrivals if (said := _heard(arrival, case)) is not None
     ]
     if not concerned:
         return
@@ -60,9 +59,9 @@ def take_up(batch: Batch) -> None:
         _take(batch, arrival, case, structs.replace(said, threads=tuple(dict.fromkeys(filter(None, named)))))
 
 
-def _heard(batch: Batch, arrival: Arrival, case: Case) -> Heard | None:
+def _heard(arrival: Arrival, case: Case) -> Heard | None:
     """What an arrival says that may concern a ticket; None where it cannot."""
-    journey = campaigns_of(batch, case)
+    journey = case.newest()
     if journey.service is None:
         return None
     read, receipt = arrival.understood, arrival.receipt
@@ -134,7 +133,7 @@ def _take(batch: Batch, arrival: Arrival, case: Case, heard: Heard) -> None:
         for row in batch.tickets.rows.values()
         if row["person_id"] == person or row["id"] in heard.threads or row["external_id"] in meant
     ]
-    rule = desk.opening(heard, case.facts, campaigns_of(batch, case))
+    rule = desk.opening(heard, case.facts, case.newest())
     ticket = desk.belongs(heard, theirs, rule[1].kind if rule else None)
     before: Row | None = None
     if ticket is not None and desk.over(ticket, heard.at):
@@ -166,7 +165,7 @@ def _open(batch: Batch, case: Case, heard: Heard, rule: tuple[int, Any] | None, 
         return None
     if before is not None and before["status"] != "closed":
         ticket_acts.close(batch.cases[before["lead_id"]], before)
-    kinds = campaigns_of(batch, case).service
+    kinds = case.newest().service
     kind = rule[1].kind if rule else before["kind"] if before else ""
     if kinds is None or kind not in kinds.kinds:
         return None

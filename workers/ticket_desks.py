@@ -21,7 +21,6 @@ from schema.store import rows, staff
 from schema.store.ids import uuid_array
 from workers.decide import desk
 from workers.decide.staff import Absence, Staff, desk_place, roster
-from workers.enrolments import campaigns_of
 from workers.happening import About, happen
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Desks:
 
     def journey(self, case: Case, ticket: Row) -> Journey | None:
         """By what version work is shared now: the active one, else the ticket's own; None: by none that has desks."""
-        active = campaigns_of(self._batch, case)
+        active = case.newest()
         if active.service is not None:
             return active
         own = self._batch.book.version(self._batch.connection, ticket["journey"])

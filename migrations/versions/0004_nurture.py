@@ -37,7 +37,7 @@ CREATE TABLE enrolment (
     goal_at timestamptz,
     ended_at timestamptz,
     CONSTRAINT pk_enrolment PRIMARY KEY (id),
-    CONSTRAINT uq_enrolment_occasion UNIQUE (journey_name, campaign, person_id, entry_key),
+    CONSTRAINT uq_enrolment_occasion UNIQUE (person_id, journey_name, campaign, entry_key),
     CONSTRAINT ck_enrolment_outcome_known CHECK (outcome IN ('finished', 'goal', 'exited', 'aborted', 'cancelled')),
     CONSTRAINT ck_enrolment_ends_with_outcome CHECK ((outcome IS NULL) = (ended_at IS NULL)),
     CONSTRAINT ck_enrolment_is_at_a_step_until_it_ends CHECK ((outcome IS NULL) = (step IS NOT NULL)),
@@ -56,7 +56,6 @@ COMMENT ON COLUMN enrolment.arms IS 'which way it was sent at each split';
 CREATE INDEX ix_enrolment_due ON enrolment (journey_name, campaign, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX ix_enrolment_entered ON enrolment (journey_name, campaign, entered_at);
 CREATE INDEX ix_enrolment_lead ON enrolment (lead_id) WHERE outcome IS NULL;
-CREATE INDEX ix_enrolment_person ON enrolment (person_id);
 CREATE UNIQUE INDEX uq_enrolment_running ON enrolment (journey_name, campaign, person_id) WHERE outcome IS NULL;
 CREATE TABLE enrolment_step (
     enrolment_id uuid NOT NULL,
@@ -137,15 +136,17 @@ COMMENT ON COLUMN send.journey IS 'the version whose template is sent';
 COMMENT ON COLUMN send.campaign IS 'or what else sends: opt_in';
 COMMENT ON COLUMN send.lane IS '0: service, before 1: marketing';
 COMMENT ON COLUMN send.purpose IS 'what needs consent; null: nothing does';
-COMMENT ON COLUMN send.data IS 'more for the template; no personal data';
+COMMENT ON COLUMN send.data IS 'more for the template, or of a no; no personal data';
 COMMENT ON COLUMN send.reason IS 'a code: why it was skipped, put off or failed';
 COMMENT ON COLUMN send.due_at IS 'not before this; null: not to be sent any more';
 COMMENT ON COLUMN send.settled_at IS 'when it was sent, failed or was skipped';
 COMMENT ON COLUMN send.reply IS 'the code that its mail server answered';
 COMMENT ON COLUMN send.consent_id IS 'the answer that allowed it';
 COMMENT ON COLUMN send.links IS 'where its links lead';
-CREATE INDEX ix_send_campaign ON send (journey_name, campaign, step, state);
+CREATE INDEX ix_send_campaign ON send (journey_name, campaign, state, id);
 CREATE INDEX ix_send_due ON send (lane, due_at) WHERE state = 'planned';
+CREATE INDEX ix_send_parked ON send (journey_name, campaign, due_at)
+    WHERE state = 'planned' AND reason = 'campaign_paused';
 CREATE INDEX ix_send_person ON send (person_id, claimed_at);
 CREATE INDEX ix_send_sending ON send (claimed_at) WHERE state = 'sending';
 CREATE INDEX ix_send_unknown ON send (id) WHERE state = 'unknown';

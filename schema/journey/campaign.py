@@ -7,9 +7,11 @@ other jumps lead forward only, so there is always an end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -18,7 +20,6 @@ from pydantic import (
     Field,
     PlainValidator,
     StrictBool,
-    StrictFloat,
     StrictInt,
     StringConstraints,
     WithJsonSchema,
@@ -44,8 +45,9 @@ Percent = Annotated[StrictInt, Field(ge=0, le=50)]
 Weight = Annotated[StrictInt, Field(ge=1, le=1000)]
 Subject = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^\r\n]+$")]
 Body = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
 Mailbox = Annotated[str, StringConstraints(pattern=r"^([^<>@\r\n]*<)?[^\s<>@]+@[^\s<>@]+>?$", max_length=320)]
-Money = Annotated[StrictInt | StrictFloat, Field(ge=0)]
+_MONEY = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
 AGAIN = ("once", "after_exit", "always")
 """How often somebody may enter, in words; else it is a duration."""
@@ -68,6 +70,24 @@ def _answer(value: object) -> str | float | bool:
     raise ValueError(mistake)  # pydantic collects ValueError
 
 
+def _money(value: object) -> Decimal:
+    """An amount as it is written, exactly: `1200`, `0.002` or `'1200.00'`. Raises ValueError."""
+    written = value if isinstance(value, str) else "" if isinstance(value, bool) else str(value)
+    with suppress(ArithmeticError):
+        written = written if isinstance(value, str) else format(Decimal(written), "f")
+    if not re.fullmatch(_MONEY, written):
+        mistake = "write an amount, 0 or more, with a point and at most 6 digits behind it, as in 1200 or '0.002'"
+        raise ValueError(mistake)
+    return Decimal(written)
+
+
+Money = Annotated[
+    Decimal,
+    PlainValidator(_money),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_MONEY}$"}], "default": 0}
+    ),
+]
 Again = Annotated[
     str | timedelta,
     PlainValidator(_again),
@@ -104,19 +124,44 @@ class Mail(Worked):
     clicks: StrictBool = True
 
 
-class Template(Part):
-    """
-    A message: `subject` and `text` with fields in double braces, as in `{{ person.first_name | default: "there" }}`.
+class Wording(Part):
+    """What a message says in one language."""
 
-    The text is Markdown; what is sent is plain text and a page made from it. `html` replaces that page. A field that
-    is missing and has no default is a reason not to send.
-    """
-
-    label: Text | None = None
     subject: Subject
     preview: Subject | None = None
     text: Body
     html: Body | None = None
+
+
+class Template(Wording):
+    """
+    A message: `subject` and `text` with fields in double braces, as in `{{ person.first_name | default: "there" }}`.
+
+    The text is Markdown; what is sent is plain text and a page made from it. `html` replaces that page. A field that
+    is missing and has no default is a reason not to send. `languages` has the same in other languages, whole.
+    """
+
+    label: Text | None = None
+    languages: dict[LanguageTag, Wording] = {}
+
+    def said_in(self, language: str | None) -> tuple[str | None, Wording]:
+        """
+        The words for somebody of this language (`pt-BR`), and which of `languages` these are.
+
+        What is said in the language of just that place goes first, then in the language anywhere, then the template's
+        own words (None).
+        """
+        whole = language or ""
+        for tag in (whole, whole.partition("-")[0]):
+            if tag in self.languages:
+                return tag, self.languages[tag]
+        return None, self
+
+    def wordings(self) -> Iterator[tuple[tuple[str, ...], Wording]]:
+        """All that it says, with where that stands in it."""
+        yield (), self
+        for tag, wording in self.languages.items():
+            yield ("languages", tag), wording
 
 
 class Enter(Part):
@@ -190,10 +235,10 @@ class Audience(Part):
 
 
 class Cost(Part):
-    """What the campaign costs: once, and for each message; in `currency`."""
+    """What the campaign costs, exactly: once, and for each message that goes out; in `currency`."""
 
-    fixed: Money = 0
-    per_send: Money = 0
+    fixed: Money = Decimal(0)
+    per_send: Money = Decimal(0)
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+_WORDING: Final = {
+    "subject": "The subject; fields in double braces.",
+    "preview": "The line that mail programs show beside the subject.",
+    "text": "The message in Markdown; fields in double braces.",
+    "html": "A page of its own in place of the one made from `text`.",
+}
 KEYS: Final[dict[str, dict[str, str]]] = {
     "Mail": {
         "hours": "When campaigns may write, written here; without a time zone by the clock of the person's own place.",
@@ -18,12 +24,11 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "Cap": {"most": "At most so many messages within `per`.", "per": "The time that `most` counts in."},
     "Template": {
+        **_WORDING,
         "label": "What people call the message.",
-        "subject": "The subject; fields in double braces.",
-        "preview": "The line that mail programs show beside the subject.",
-        "text": "The message in Markdown; fields in double braces.",
-        "html": "A page of its own in place of the one made from `text`.",
+        "languages": "The same for people of other languages, by code, as in de or pt-BR; anybody else gets the above.",
     },
+    "Wording": _WORDING,
     "Campaign": {
         "label": "What people call the campaign.",
         "description": "What the campaign is for.",
@@ -65,8 +70,8 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "expect": "How many are expected, to compare with.",
     },
     "Cost": {
-        "fixed": "What the campaign costs once.",
-        "per_send": "What each message costs.",
+        "fixed": "What the campaign costs once, exactly; also in quotes, as in '1200.00'.",
+        "per_send": "What each message that goes out costs, as in 0.002.",
         "currency": "The currency, as in EUR.",
     },
     "Step": {

@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from schema.journey import words
-from schema.journey.campaign import Campaign, Cap, Cost, Enter, Exit, FollowUp, Goal, Mail, Step, Template
+from schema.journey.campaign import (
+    Audience,
+    Campaign,
+    Cap,
+    Cost,
+    Enter,
+    Exit,
+    FollowUp,
+    Goal,
+    Mail,
+    Step,
+    Template,
+    Wording,
+)
 from schema.journey.model import Journey
 from schema.journey.parts import Calendar
 from schema.journey.phrases import said
@@ -32,14 +45,21 @@ def mail(journey: Journey) -> Iterator[str]:
 
 
 def template(told: Template) -> Iterator[str]:
-    """What a message says, line by line."""
-    yield f"Subject: {told.subject}"
-    if told.preview:
-        yield f"Beside it: {told.preview}"
-    yield from (line for line in told.text.splitlines() if line.strip())
-    if told.html:
+    """What a message says, line by line, in each of its languages."""
+    for place, wording in told.wordings():
+        if place:
+            yield f"For people of the language {place[-1]}:"
+        yield from _said(wording)
+
+
+def _said(wording: Wording) -> Iterator[str]:
+    yield f"Subject: {wording.subject}"
+    if wording.preview:
+        yield f"Beside it: {wording.preview}"
+    yield from (line for line in wording.text.splitlines() if line.strip())
+    if wording.html:
         yield "As a page of its own:"
-        yield from (line for line in told.html.splitlines() if line.strip())
+        yield from (line for line in wording.html.splitlines() if line.strip())
 
 
 def hours(calendar: Calendar, told: Mail) -> str:
@@ -72,9 +92,7 @@ def lines(campaign: Campaign) -> Iterator[str]:
     if campaign.holdout:
         yield f"{campaign.holdout}% of those who enter get nothing, to compare with."
     if campaign.audience:
-        within = words.time(campaign.audience.per)
-        expected = f" ({campaign.audience.expect} are expected)" if campaign.audience.expect is not None else ""
-        yield f"More than {campaign.audience.most} people within {within} wait until somebody approves{expected}."
+        yield f"No more than {audience(campaign.audience)} enter before somebody approves it."
     if campaign.cost:
         yield f"Costs {cost(campaign.cost)}."
 
@@ -107,6 +125,12 @@ def exit_(way: Exit) -> str:
 def goal(wanted: Goal) -> str:
     """What it is for."""
     return said(wanted.when) + (f", within {words.time(wanted.within)} of entering" if wanted.within else "")
+
+
+def audience(limit: Audience) -> str:
+    """`2000 people within 1 day (1500 expected)`."""
+    expected = f" ({limit.expect} expected)" if limit.expect is not None else ""
+    return f"{limit.most} people within {words.time(limit.per)}{expected}"
 
 
 def cost(spent: Cost) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
 from schema.journey import campaign_words, contract_words, follow_up_words, sla_words, survey_words, words
-from schema.journey.campaign import Cap, Enter, Exit, FollowUp, Step
+from schema.journey.campaign import Audience, Cap, Enter, Exit, FollowUp, Step
 from schema.journey.contract import HealthRule
 from schema.journey.expressions import Expression
 from schema.journey.follow_up import Escalate, FollowUpRule
@@ -71,6 +72,7 @@ _SUBJECTS: Final[dict[Path, str]] = {
     ("lists", "*"): "List {0}",
     ("lifecycle", "*"): "State {0}",
     ("transitions", "*"): "Transition {0}",
+    ("templates", "*", "languages", "*"): "Template {0} in {1}",
     ("templates", "*"): "Template {0}",
     ("follow_ups", "*"): "Follow-up {0}",
     ("campaigns", "*", "steps", "*"): "Campaign {0}, step “{1}”",
@@ -175,6 +177,7 @@ FIELDS: Final = {
     "kpis": "measured by",
     "label": "label",
     "language": "language",
+    "languages": "in other languages",
     "late": "at the latest",
     "lifecycle": "states",
     "lists": "lists",
@@ -296,6 +299,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a journey
         return words.short(value)
     if isinstance(value, Expression):
         return value.source
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, tuple):
         return [plain(inner) for inner in value] or None
     if isinstance(value, Calendar):
@@ -370,6 +375,7 @@ _WORDED: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (FollowUpRule, follow_up_words.summary),
     (Escalation, sla_words.escalation),
     (Survey, survey_words.summary),
+    (Audience, campaign_words.audience),
     (BaseModel, lambda value: _summary(value)),  # noqa: PLW0108 - it is defined below
     (dict, lambda value: ", ".join(f"{name} {worded(inner)}" for name, inner in value.items()) or "none"),
     (tuple, lambda value: ", ".join(map(worded, value))),

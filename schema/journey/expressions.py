@@ -21,8 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cel
-
+from schema.journey.language import cel
 from schema.journey.plain import NotPlain, plain
 from schema.journey.question import Compare, Taking, Tree, atoms
 from schema.journey.reading import FAILURES, LONGEST, ExpressionInvalid, Reading

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import cel
-
 from schema.journey.fields import FIELDS, kind, nearest
+from schema.journey.language import cel
 from schema.journey.question import Among, Compare, Contains, Token, Tree, Value, atoms
 
 LONGEST = 2000

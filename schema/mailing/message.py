@@ -19,7 +19,7 @@ from uuid import UUID
 import idna
 
 from schema.errors import Permanent
-from schema.journey.campaign import Template
+from schema.journey.campaign import Wording
 from schema.mail.address import mailbox_of, reply_address
 from schema.mail.kinds import LOOP_HEADER
 from schema.mail.words import mailboxes
@@ -88,13 +88,20 @@ class Written:
     rendered: Rendered = field(repr=False)
 
 
-def template_of(journey: Journey, send: Mapping[str, Any], language: str | None) -> Template | None:
-    """The template of a send; our own for the mail of a double opt-in where the journey has none called `opt_in`."""
-    found = journey.templates.get(send["template"])
-    if found is None and send["template"] == OPT_IN:
+def wording_of(journey: Journey, template: str, language: str | None) -> tuple[str, Wording] | None:
+    """
+    What a template says to somebody of a language, and the language that page is in; None: there is no such template.
+
+    Our own words for the mail of a double opt-in where the journey has none called `opt_in`.
+    """
+    found = journey.templates.get(template)
+    if found is not None:
+        tag, wording = found.said_in(language)
+        return tag or language_of(language), wording
+    if template == OPT_IN:
         words = words_of(language)
-        return Template(subject=words.confirm_subject, text=words.confirm_text)
-    return found
+        return language_of(language), Wording(subject=words.confirm_subject, text=words.confirm_text)
+    return None
 
 
 def message_id_of(send_id: str, mail: Mail) -> str:
@@ -135,16 +142,22 @@ def write(
         raise Permanent("mail_not_configured", f"The journey {journey.name} has no `mail`: nobody to send from.")
     language = facts.person.get("language")
     marketing = send["lane"] > 0
-    frame = _frame(send["id"], mail, place, language, marketing=marketing, tracked=tracked and marketing)
+    answer: Mapping[str, Any] | None = send.get("answer")
+    shown_in, wording = language_of(language), None
+    if answer is None:
+        found = wording_of(journey, send["template"], language)
+        if found is None:
+            raise Permanent("template_unknown", f"There is no template {send['template']} in this version.")
+        shown_in, wording = found
+    frame = _frame(send["id"], mail, place, shown_in, marketing=marketing, tracked=tracked and marketing)
     stop = place.survey(send["id"], survey_words.STOP) if send["campaign"] == SURVEY else None
     if stop:
         line = survey_words.words_of(language).stop
         frame = replace(frame, foot=(*frame.foot, _foot_link(line, stop)))
-    answer: Mapping[str, Any] | None = send.get("answer")
     if answer is not None:
         rendered = render_typed(_subject(answer), answer["text"], frame)
-    else:
-        rendered = _rendered(send, facts, journey, place, frame)
+    elif wording is not None:
+        rendered = render(wording, _values(send, facts, journey, place), frame)
     recipient, utf8 = _envelope(address)
     desk = answer["address"] if answer is not None else None
     reply, bounce = _answers(journey, mail, place.pepper, send["lead_id"], desk)
@@ -177,11 +190,8 @@ def write_notice(send_id: str, journey: Journey, address: str, subject: str, tex
     return Written(message_id_of(send_id, mail), bounce, recipient, raw, rendered.links, utf8, rendered)
 
 
-def _rendered(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Place, frame: Frame) -> Rendered:
-    """The send's template, filled in."""
-    template = template_of(journey, send, facts.person.get("language"))
-    if template is None:
-        raise Permanent("template_unknown", f"There is no template {send['template']} in this version.")
+def _values(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Place) -> dict[str, Any]:
+    """What the template of a send may name."""
     values = values_of(facts, journey) | {
         "unsubscribe_url": place.unsubscribe(send["id"]),
         "preferences_url": place.unsubscribe(send["id"]),
@@ -190,7 +200,7 @@ def _rendered(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Pl
         values["survey"] = _survey(send, facts, journey, place)
     if "path" in send["data"]:
         values["link"] = place.base_url + send["data"]["path"]
-    return render(template, values, frame)
+    return values
 
 
 def _survey(send: Mapping[str, Any], facts: Facts, journey: Journey, place: Place) -> dict[str, Any]:
@@ -223,7 +233,7 @@ def _thread(message_ids: Sequence[str]) -> dict[str, str]:
     return {"In-Reply-To": known[-1], "References": " ".join(known)}
 
 
-def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, marketing: bool, tracked: bool) -> Frame:
+def _frame(send_id: str, mail: Mail, place: Place, language: str, *, marketing: bool, tracked: bool) -> Frame:
     words = words_of(language)
     foot: list[tuple[str, str]] = []
     if mail.postal and marketing:
@@ -231,10 +241,11 @@ def _frame(send_id: str, mail: Mail, place: Place, language: str | None, *, mark
     if marketing:
         foot.append(_foot_link(words.unsubscribe, place.unsubscribe(send_id)))
     return Frame(
-        language_of(language),
+        language,
         tuple(foot),
         (lambda number: place.link(send_id, number)) if tracked and mail.clicks else None,
         place.picture(send_id) if tracked and mail.opens else None,
+        frozenset({place.unsubscribe(send_id)}),
     )
 
 

@@ -17,8 +17,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from schema import payload
-from schema.draft import draft, kind_of, match_keys, moment
+from schema.draft import draft, kind_of, match_keys, moment, our_kind
 from schema.journey import Source
+from schema.mailing.reports import note_report
 from schema.payload import Fields
 from schema.providers.adapter import MAIL_LIMITS, Headers, Provider, Values, as_text, at, fields_of, nested, readable
 from schema.providers.ads import ADS, has_answers
@@ -105,9 +106,11 @@ def read_hook(raw: Raw, source: Source) -> Understood:
     read = draft(Fields(answers, fields.issues), mapping, region=source.region)
     type_ = as_text(at(values, provider.type)) if provider.type else ""
     kinds = {**provider.kinds, **source.kinds}
+    read.kind = our_kind(read.kind, kinds)
     kind = read.kind or kinds.get(type_) or (kind_of(type_) if type_ and not provider.kinds else None) or provider.kind
     understood = Understood(read, kind, _when(values, provider) or read.occurred_at)
     understood.data = _told(values, provider, type_)
+    note_report(understood)
     if provider.judge:
         provider.judge(values, understood)
     if understood.outcome:

@@ -1,8 +1,8 @@
 """
 The conservation account: received = processed + merged + quarantined + spam + rejected + in flight + dead, always.
 
-What is not borne out by the evidence is `unaccounted` (`schema.store.audit` says which kinds there are), and so is a
-live lead that is nobody's (`lead_adrift`: no owner, no place in a queue, no timer, nothing due).
+What is not borne out by the evidence is `unaccounted` (`schema.store.audit` and `audit_campaigns` say which kinds there
+are), and so is a live lead that is nobody's (`lead_adrift`: no owner, no place in a queue, no timer, nothing due).
 
 Ids of receipts, touchpoints and leads tell their time, so a range of time is a range of the primary key. Slices of time
 are closed into the table `account` once nothing in them is in flight; closed ones are read from there, so that what
@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from schema import tables
 from schema.errors import Permanent
-from schema.store import canaries, rows
+from schema.store import audit_campaigns, canaries, rows
 from schema.store.audit import COUNTED, MOST_NAMED, SLICE, Look, examine
 from schema.store.journeys import JourneyBook
 from schema.store.rhythms import UNHEARD, enabled, rhythms
@@ -90,12 +90,15 @@ def account(
     before = {} if verify else {at: kept for at, kept in closed.items() if not any(r["unaccounted"] for r in kept)}
     later = [at for at in _still_open(connection) if not first <= at < last]
     latest = connection.execute(_LATEST).mappings().one_or_none()
-    again = [lead for kind, told in (latest["found"] if latest else {}).items() for lead in _leads_of(kind, told)]
-    for start, end in [*_gaps(first, last, before), *((at, at + SLICE) for at in later)]:
-        examine(connection, look, start, end, again=again)
-        again = []
-    if again:
-        examine(connection, look, last, last, again=again)
+    named = latest["found"] if latest else {}
+    leads = [lead for kind, told in named.items() for lead in _leads_of(kind, told)]
+    enrolments = [each for kind, told in named.items() if kind.startswith("enrolment_") for each in told["ids"]]
+    ranges = [*_gaps(first, last, before), *((at, at + SLICE) for at in later)]
+    for start, end in ranges or [(last, last)]:
+        examine(connection, look, start, end, again=leads)
+        audit_campaigns.examine(connection, look, start, end, book, again=enrolments)
+        leads, enrolments = [], []
+    audit_campaigns.untouched(connection, look, now)
     if verify:
         _compare(look, closed)
     within = [row for row in look.counts.values() if first <= row["since"] < last]

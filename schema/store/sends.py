@@ -5,7 +5,8 @@ A claim is one transaction that takes a few due sends and makes them `sending`; 
 became of it is written in another one. In between the message is handed over, and nobody else has it. A claim whose
 worker ended is `unknown` after a while: nobody can tell whether the mail went out, so nobody sends it again by itself.
 
-Rows are locked in the order enrolments, sends; a claim locks sends only, and never waits for one.
+Whatever ends a send tells its event in the same transaction, as the next one of its lead. So rows are locked in the
+order leads, enrolments, sends; a claim locks sends only, and never waits for one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import text
 
 from schema import tables
+from schema.errors import Transient
+from schema.events import MessageFailed, MessageSent, MessageUnknown, name_of
 from schema.store import rows
 from schema.store.campaigns import STANDS_STILL
 from schema.store.ids import is_id, uuid_array
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, RowMapping
+
+    from schema.events import Event
 
 SERVICE, MARKETING = 0, 1
 """Lanes: what somebody waits for goes before what they only want to hear."""
@@ -48,11 +53,33 @@ UPDATE send SET due_at = :until, reason = 'campaign_paused' WHERE id = ANY(ARRAY
     ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
 ))
 """)
+# One look into the index for each campaign that has any, however many those are; in the whole order of that index.
+_PARKED: Final = f"""
+WITH RECURSIVE place AS (
+    (
+        SELECT journey_name, campaign FROM send WHERE state = 'planned' AND reason = 'campaign_paused'
+        ORDER BY journey_name, campaign, due_at LIMIT 1
+    )
+    UNION ALL
+    SELECT later.journey_name, later.campaign FROM place AS p CROSS JOIN LATERAL (
+        SELECT journey_name, campaign FROM send
+        WHERE state = 'planned' AND reason = 'campaign_paused'
+          AND (journey_name, campaign) > (p.journey_name, p.campaign)
+        ORDER BY journey_name, campaign, due_at LIMIT 1
+    ) AS later
+), going AS (
+    SELECT * FROM place WHERE NOT {STANDS_STILL.format(of="place")}
+)
+"""  # noqa: S608 - made of texts of ours
 _UNPARK: Final = text(f"""
+{_PARKED}
 UPDATE send SET due_at = :now, reason = NULL WHERE id = ANY(ARRAY(
-    SELECT parked.id FROM send AS parked
-    WHERE state = 'planned' AND lane = ANY('{{0,1}}') AND due_at = :until AND NOT {STANDS_STILL.format(of="parked")}
-    LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT parked.id FROM going CROSS JOIN LATERAL (
+        SELECT id FROM send
+        WHERE state = 'planned' AND reason = 'campaign_paused'
+          AND journey_name = going.journey_name AND campaign = going.campaign
+        ORDER BY journey_name, campaign, due_at LIMIT :most FOR UPDATE SKIP LOCKED
+    ) AS parked LIMIT :most
 ))
 """)  # noqa: S608 - made of texts of ours
 # Who has a person's lock decides about all of their marketing; nobody waits for it.
@@ -60,24 +87,53 @@ _MINE: Final = text("""
 SELECT id FROM unnest(CAST(:people AS uuid[])) AS wanted(id)
 WHERE pg_try_advisory_xact_lock(hashtextextended('send ' || id::text, 0))
 """)
+# By their people alone, and then by their keys: asked for more at once, the index of all that is due is read as well.
 _SIBLINGS: Final = text("""
-SELECT s.* FROM send AS s
-WHERE person_id = ANY(CAST(:people AS uuid[])) AND state = 'planned' AND lane = 1 AND due_at <= :now
-  AND id <> ALL(CAST(:ids AS uuid[])) AND journey <> ALL(CAST(:unread AS text[]))
-ORDER BY id FOR UPDATE SKIP LOCKED
+WITH theirs AS MATERIALIZED (
+    SELECT id, state, lane, due_at, journey FROM send WHERE person_id = ANY(CAST(:people AS uuid[]))
+), locked AS MATERIALIZED (
+    SELECT * FROM send WHERE id = ANY(ARRAY(
+        SELECT id FROM theirs
+        WHERE state = 'planned' AND lane = 1 AND due_at <= :now AND id <> ALL(CAST(:ids AS uuid[]))
+          AND journey <> ALL(CAST(:unread AS text[]))
+    ))
+    ORDER BY id FOR UPDATE SKIP LOCKED
+)
+SELECT * FROM locked WHERE state = 'planned' AND due_at <= :now
 """)
-_RECENT: Final = text("""
-SELECT person_id, claimed_at FROM send
-WHERE person_id = ANY(CAST(:people AS uuid[])) AND claimed_at > :since AND lane = 1
-  AND state IN ('sending', 'sent', 'unknown')
-""")
-_ASKED: Final = text("""
-SELECT person_id, count(*) AS times FROM send
-WHERE person_id = ANY(CAST(:people AS uuid[])) AND claimed_at > :since AND campaign = 'opt_in'
-  AND state IN ('sending', 'sent', 'unknown')
-GROUP BY person_id
-""")
+# What is asked of their state has to come afterwards, or the index of all that was ever sent is read as well.
+_LATELY: Final = """
+WITH lately AS MATERIALIZED (
+    SELECT person_id, claimed_at, lane, campaign, state FROM send
+    WHERE person_id = ANY(CAST(:people AS uuid[])) AND claimed_at > :since
+)
+"""
+_RECENT: Final = text(f"""
+{_LATELY} SELECT person_id, claimed_at FROM lately WHERE lane = 1 AND state IN ('sending', 'sent', 'unknown')
+""")  # noqa: S608 - made of texts of ours
+_ASKED: Final = text(f"""
+{_LATELY} SELECT person_id, count(*) AS times FROM lately
+WHERE campaign = 'opt_in' AND state IN ('sending', 'sent', 'unknown') GROUP BY person_id
+""")  # noqa: S608 - made of texts of ours
 _ENROLMENTS: Final = text("SELECT * FROM enrolment WHERE id = ANY(CAST(:ids AS uuid[]))")
+_LOCK_LEADS: Final = text("""
+SELECT event_tx > pg_current_xact_id() AS younger FROM lead
+WHERE id = ANY(ARRAY(SELECT lead_id FROM send WHERE id = ANY(CAST(:ids AS uuid[])))) ORDER BY id FOR UPDATE
+""")
+# A lead that is gone has nobody to hear of it.
+_TELL: Final = text("""
+WITH told AS (
+    SELECT r.*, row_number() OVER (PARTITION BY lead_id ORDER BY place) AS nth
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(place integer, lead_id uuid, type text, data jsonb)
+), counted AS (
+    UPDATE lead AS l SET events = l.events + n.many, event_tx = pg_current_xact_id()
+    FROM (SELECT lead_id, count(*) AS many FROM told GROUP BY lead_id) AS n
+    WHERE l.id = n.lead_id RETURNING l.id, l.events - n.many AS before
+)
+INSERT INTO event (lead_id, sequence, type, time, data)
+SELECT t.lead_id, c.before + t.nth, t.type, :now, t.data
+FROM told AS t JOIN counted AS c ON c.id = t.lead_id ORDER BY t.place
+""")
 # Whoever comes late with an answer, after the row was given up as unknown, may still say how it went.
 _SETTLE: Final = text("""
 UPDATE send AS s SET state = r.state, reason = r.reason, reply = r.reply, due_at = r.due_at, attempts = r.attempts,
@@ -86,11 +142,12 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
     id uuid, claimed_at timestamptz, state text, reason text, reply text, due_at timestamptz, attempts smallint,
     settled_at timestamptz, bounced_at timestamptz)
 WHERE s.id = r.id AND s.claimed_at = r.claimed_at AND s.state IN ('sending', 'unknown')
-RETURNING s.id, s.state
+RETURNING s.*
 """)
 _SKIP: Final = text("""
-UPDATE send AS s SET state = 'skipped', reason = r.reason, due_at = NULL, settled_at = :now
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, reason text)
+UPDATE send AS s SET state = 'skipped', reason = r.reason, due_at = NULL, settled_at = :now,
+    data = s.data || jsonb_strip_nulls(jsonb_build_object('missing', r.missing))
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, reason text, missing text)
 WHERE s.id = r.id AND s.state = 'planned'
 """)
 _WAKE: Final = text("""
@@ -103,21 +160,14 @@ _LOST: Final = text("""
 SELECT id, enrolment_id, attempts, claimed_at FROM send WHERE state = 'sending' AND claimed_at < :before
 ORDER BY claimed_at LIMIT :most
 """)
-_OWES: Final = text("""
+_OWES: Final = text(f"""
+{_PARKED}
 SELECT EXISTS (SELECT FROM send WHERE state = 'planned' AND lane = 0 AND due_at <= :now)
     OR EXISTS (SELECT FROM send WHERE state = 'planned' AND lane = 1 AND due_at <= :now)
     OR EXISTS (SELECT FROM send WHERE state = 'sending' AND claimed_at < :before)
-    OR EXISTS (SELECT FROM send WHERE state = 'planned' AND lane = ANY('{0,1}') AND due_at = :until)
-""")
+    OR EXISTS (SELECT FROM going)
+""")  # noqa: S608 - made of texts of ours
 _ONE: Final = text("SELECT * FROM send WHERE id = CAST(:id AS uuid)")
-_SHOWN: Final = """
-SELECT id, state, reason, reply, journey_name, campaign, step, person_id, lead_id, planned_at, due_at, claimed_at,
-       settled_at, attempts
-FROM send WHERE (CAST(:cursor AS uuid) IS NULL OR id < CAST(:cursor AS uuid)) AND
-"""
-_LIST: Final = text(f"{_SHOWN} (CAST(:state AS text) IS NULL OR state = :state) ORDER BY id DESC LIMIT :most")
-# In these words, so that the few are found by their own index.
-_LIST_UNKNOWN: Final = text(f"{_SHOWN} state = 'unknown' ORDER BY id DESC LIMIT :most")
 _COUNT: Final = text("""
 SELECT (SELECT count(*) FROM send WHERE state = 'unknown') AS unknown,
        (SELECT count(*) FROM (
@@ -127,7 +177,7 @@ SELECT (SELECT count(*) FROM send WHERE state = 'unknown') AS unknown,
 """)
 _RESOLVE: Final = text("""
 UPDATE send SET state = :state, reason = :reason, due_at = :due_at, settled_at = :settled_at
-WHERE id = CAST(:id AS uuid) AND state = 'unknown' RETURNING enrolment_id
+WHERE id = CAST(:id AS uuid) AND state = 'unknown' RETURNING *
 """)
 _TOLD: Final = {
     what: text(f"""
@@ -180,8 +230,7 @@ def park(connection: Connection, found: Sequence[RowMapping], now: datetime) -> 
 
 def unpark(connection: Connection, now: datetime) -> int:
     """Make what was set aside due whose campaign goes on; return how many, at most a portion."""
-    parameters = {"now": now, "until": PARKED_UNTIL, "most": _PARKED_AT_ONCE}
-    return connection.execute(_UNPARK, parameters).rowcount
+    return connection.execute(_UNPARK, {"now": now, "most": _PARKED_AT_ONCE}).rowcount
 
 
 def lock_people(connection: Connection, people: Collection[str]) -> set[str]:
@@ -243,21 +292,59 @@ def settle(connection: Connection, settled: Sequence[Settled], now: datetime) ->
     """
     Write down how claims went, and have the enrolments of those that are over looked at; return their ids.
 
-    A row that another claim has by now is left alone.
+    A row that another claim has by now is left alone. Raises Transient (`lead_in_work`) where this transaction began
+    before one that has told of a lead since: the same in a new one works.
     """
-    over = sorted({s.enrolment_id for s in settled if s.due_at is None and s.enrolment_id})
-    woken = _wake(connection, over, now)
+    ended = [each for each in settled if each.due_at is None]
+    _lock_leads(connection, [each.id for each in ended])
+    woken = _wake(connection, sorted({each.enrolment_id for each in ended if each.enrolment_id}), now)
     found = [s._asdict() | {"settled_at": None if s.due_at else now} for s in settled]
     for row in found:
         row.pop("enrolment_id")
-    connection.execute(_SETTLE, {"rows": rows.as_json(found)})
+    written = connection.execute(_SETTLE, {"rows": rows.as_json(found)}).mappings().all()
+    _tell(connection, [row for row in written if row["due_at"] is None], now)
     return woken
 
 
-def skip(connection: Connection, refused: Mapping[str, str], enrolled: Collection[str], now: datetime) -> list[str]:
-    """Write down which planned sends are not to be, by id with their reasons; return the enrolments that go on."""
+def _lock_leads(connection: Connection, ids: Collection[str]) -> None:
+    """Lock the leads of sends of which events are to be told. Raises Transient."""
+    if ids and any(connection.execute(_LOCK_LEADS, {"ids": uuid_array(ids)}).scalars().all()):
+        raise Transient("lead_in_work", "A worker has this lead in hand: try again.")
+
+
+def _tell(connection: Connection, ended: Sequence[RowMapping], now: datetime) -> None:
+    """Put what became of sends into the outbox."""
+    told = [
+        {"place": place, "lead_id": row["lead_id"], "type": name_of(event), "data": event}
+        for place, row in enumerate(ended)
+        if row["lead_id"] and (event := _event(row))  # a mail to one of our own people is about no lead
+    ]
+    if told:
+        connection.execute(_TELL, {"rows": rows.as_json(told), "now": now})
+
+
+def _event(row: RowMapping) -> Event | None:
+    about = {name: row[name] for name in ("campaign", "step", "enrolment_id", "person_id", "journey")}
+    match row["state"]:
+        case "sent":
+            return MessageSent(row["id"], **about)
+        case "failed":
+            return MessageFailed(row["id"], **about, reason=row["reason"])
+        case "unknown":
+            return MessageUnknown(row["id"], **about, reason=row["reason"])
+    return None
+
+
+def skip(
+    connection: Connection, refused: Mapping[str, tuple[str, str | None]], enrolled: Collection[str], now: datetime
+) -> list[str]:
+    """
+    Write down which planned sends are not to be; return the enrolments that go on.
+
+    `refused` has by id why, and the field that was missing, if that is it.
+    """
     woken = _wake(connection, sorted(enrolled), now)
-    found = [{"id": send_id, "reason": reason} for send_id, reason in sorted(refused.items())]
+    found = [{"id": send_id, "reason": why, "missing": field} for send_id, (why, field) in sorted(refused.items())]
     connection.execute(_SKIP, {"rows": rows.as_json(found), "now": now})
     return woken
 
@@ -275,22 +362,12 @@ def lost(connection: Connection, before: datetime, most: int = 1000) -> list[Row
 
 def owes(connection: Connection, now: datetime, lease: timedelta) -> bool:
     """Tell whether anything is due to be sent, was given up, or was set aside."""
-    return bool(connection.execute(_OWES, {"now": now, "before": now - lease, "until": PARKED_UNTIL}).scalar_one())
+    return bool(connection.execute(_OWES, {"now": now, "before": now - lease}).scalar_one())
 
 
 def one(connection: Connection, send_id: str) -> RowMapping | None:
     """Return a send."""
     return connection.execute(_ONE, {"id": send_id}).mappings().one_or_none() if is_id(send_id) else None
-
-
-def listed(
-    connection: Connection, *, state: str | None = None, cursor: str | None = None, limit: int = 50
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return sends, the newest first, and where the next page begins; no personal data."""
-    wanted = {"state": state, "cursor": cursor, "most": limit + 1}
-    statement = _LIST_UNKNOWN if state == "unknown" else _LIST
-    found = [dict(row) for row in connection.execute(statement, wanted).mappings()]
-    return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
 
 def counts(connection: Connection, now: datetime, most: int = 100_000) -> Mapping[str, int]:
@@ -302,8 +379,14 @@ def resolve(connection: Connection, send_id: str, *, sent: bool, now: datetime) 
     """
     Say of an unknown send that it went out, or have it sent again; return its enrolment, if it has one.
 
-    Raises LookupError where it is not unknown.
+    Raises LookupError where it is not unknown, and Transient as `settle`.
     """
+    known = one(connection, send_id)
+    if known is None:
+        raise LookupError(send_id)
+    if sent:
+        _lock_leads(connection, [send_id])
+        _wake(connection, [known["enrolment_id"]] if known["enrolment_id"] else [], now)
     change = {
         "id": send_id,
         "state": "sent" if sent else "planned",
@@ -311,12 +394,11 @@ def resolve(connection: Connection, send_id: str, *, sent: bool, now: datetime) 
         "due_at": None if sent else now,
         "settled_at": now if sent else None,
     }
-    row = connection.execute(_RESOLVE, change).one_or_none()
+    row = connection.execute(_RESOLVE, change).mappings().one_or_none()
     if row is None:
         raise LookupError(send_id)
-    if sent and row.enrolment_id:
-        _wake(connection, [row.enrolment_id], now)
-    return str(row.enrolment_id) if row.enrolment_id else None
+    _tell(connection, [row], now)
+    return str(row["enrolment_id"]) if row["enrolment_id"] else None
 
 
 def told(connection: Connection, what: str, found: Mapping[str, datetime]) -> None:

@@ -58,7 +58,7 @@ enrolment = Table(
     Column("reason", Text),
     Column("goal_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
-    UniqueConstraint("journey_name", "campaign", "person_id", "entry_key", name="uq_enrolment_occasion"),
+    UniqueConstraint("person_id", "journey_name", "campaign", "entry_key", name="uq_enrolment_occasion"),
     CheckConstraint(f"outcome IN ({', '.join(repr(name) for name in ENDS)})", name="outcome_known"),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ends_with_outcome"),
     CheckConstraint("(outcome IS NULL) = (step IS NOT NULL)", name="is_at_a_step_until_it_ends"),
@@ -74,7 +74,6 @@ enrolment = Table(
     Index("ix_enrolment_due", "journey_name", "campaign", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_enrolment_lead", "lead_id", postgresql_where=text("outcome IS NULL")),
     Index("ix_enrolment_entered", "journey_name", "campaign", "entered_at"),
-    Index("ix_enrolment_person", "person_id"),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -46,7 +46,13 @@ send = Table(
     Column("priority", SmallInteger, nullable=False, server_default="50"),
     Column("purpose", Text, comment="what needs consent; null: nothing does"),
     Column("capped", Text, nullable=False, server_default="defer"),
-    Column("data", JSONB, nullable=False, server_default="{}", comment="more for the template; no personal data"),
+    Column(
+        "data",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="more for the template, or of a no; no personal data",
+    ),
     Column("state", Text, nullable=False),
     Column("reason", Text, comment="a code: why it was skipped, put off or failed"),
     Column("planned_at", DateTime(timezone=True), nullable=False),
@@ -81,10 +87,17 @@ send = Table(
         postgresql_where=text("staff IS NOT NULL"),
     ),
     Index("ix_send_due", "lane", "due_at", postgresql_where=text("state = 'planned'")),
+    Index(
+        "ix_send_parked",
+        "journey_name",
+        "campaign",
+        "due_at",
+        postgresql_where=text("state = 'planned' AND reason = 'campaign_paused'"),
+    ),
     Index("ix_send_sending", "claimed_at", postgresql_where=text("state = 'sending'")),
     Index("ix_send_unknown", "id", postgresql_where=text("state = 'unknown'")),
     Index("ix_send_person", "person_id", "claimed_at"),
-    Index("ix_send_campaign", "journey_name", "campaign", "step", "state"),
+    Index("ix_send_campaign", "journey_name", "campaign", "state", "id"),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from schema.settings import Settings
     from services.api.context import (
         Enroller,
+        Follower,
         FollowUps,
         Hinter,
         Merger,
@@ -72,6 +73,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    follow: Follower,
     merger: Merger,
     follow_ups: FollowUps,
     sales: Sales,
@@ -89,7 +91,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
     Return the application on the database `url`; `on_received` hears the ids of new receipts.
 
     An arrival waits `patience_s` for the database, and a body has `body_within_s` to arrive. `move`, `migrate`,
-    `owners`, `enrol`, `outlook`, `hint` and `revision` are what `create_management` says.
+    `owners`, `enrol`, `follow`, `outlook`, `hint` and `revision` are what `create_management` says.
     """
     intake_engine = make_async_engine(url, name="intake", hot=True, pool_size=2)
     engine = make_async_engine(url, name="api", pool_size=8)
@@ -115,6 +117,7 @@ def create_app(  # noqa: PLR0913 - the ways in and out of this process
         migrate=migrate,
         owners=owners,
         enrol=enrol,
+        follow=follow,
         merger=merger,
         follow_ups=follow_ups,
         sales=sales,

@@ -197,11 +197,67 @@ class StepMessages(MessageCounts):
 
 
 class Cost(Shape):
-    """What it has cost so far, and for each goal reached."""
+    """What it has cost so far, and for each goal reached; amounts are decimals as text."""
 
-    total: float
-    per_goal: float | None
+    fixed: str
+    per_send: str
+    total: str
+    per_goal: str | None
     currency: str
+
+
+class Bought(Shape):
+    """What people bought in one currency; amounts are decimals as text, `net` is what was `sold` less `refunded`."""
+
+    buyers: int
+    purchases: int
+    sold: str
+    refunded: str
+    net: str
+    per_person: str | None = Field(description="Of everybody who entered, not only of those who bought.")
+
+
+class Incremental(Shape):
+    """What those who got it bought more than as many of those held out, with the bounds of the interval (Welch)."""
+
+    per_person: str
+    total: str
+    low: str
+    high: str
+    level: float
+    sure: bool = Field(description="Whether the interval leaves out that there is no difference.")
+
+
+class BoughtIn(Bought):
+    """What those who got the campaign bought in one currency, beside what those bought who are held out."""
+
+    currency: str
+    holdout: Bought | None
+    incremental: Incremental | None = Field(
+        description="Null where fewer than two people are in a group, or all of a group spent the same, as nothing."
+    )
+
+
+class Revenue(Shape):
+    """What people bought after they entered, within the time of the goal; currencies are never added up."""
+
+    within_s: int
+    people: int = Field(description="Who got the campaign, each once, however often they entered.")
+    held_out: int
+    uncounted: int = Field(description="Purchases whose amount or currency cannot be read.")
+    currencies: list[BoughtIn]
+
+
+class Return(Shape):
+    """The return on investment: what came in beyond the cost, as a share of it. 0.5: half as much again."""
+
+    plain: float | None = Field(description="Of all that those who got the campaign bought.")
+    incremental: float | None = Field(description="Of what they bought more than those held out.")
+    low: float | None
+    high: float | None
+    reason: Literal["no_cost", "cost_zero", "no_window", "currencies_differ"] | None = Field(
+        description="Why there is none."
+    )
 
 
 class StepResults(Shape):
@@ -224,8 +280,33 @@ class Results(Shape):
     holdout: People | None
     lift: Lift | None
     messages: MessageCounts
-    cost: Cost | None
+    cost: Cost | None = Field(description="Null where the journey does not say.")
+    revenue: Revenue | None = Field(description="Null where the goal has no `within`.")
+    return_: Return = Field(alias="return")
     steps: list[StepResults]
+
+
+class StepMoved(Shape):
+    """People at a step of a version: `to` is where they go on, null where the new version has no such step."""
+
+    version: str
+    step: str
+    people: int
+    to: str | None
+
+
+class Followed(Shape):
+    """What became of a migration: how many `moved`, how many `left` the campaign, and how many `remain` to be moved."""
+
+    campaign: str
+    to: str
+    people: int
+    steps: list[StepMoved]
+    stuck: list[StepMoved]
+    moved: int
+    left: int
+    remain: int
+    dry_run: bool
 
 
 class Entered(Shape):

@@ -42,11 +42,41 @@ _PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "journey_not_named": (422, "Several journeys have a campaign of this name: say which with `journey`."),
     "campaign_over": (409, "No active version has the campaign any more: nobody new enters it."),
     "audience_unlimited": (409, "The campaign has no `audience`: there is nothing to approve."),
+    "journey_unknown": (404, "There is no such version."),
+    "other_journey": (422, "The version belongs to another journey than the campaign."),
+    "step_unknown": (422, "`map` leads to a step that the version does not have."),
+    "people_stuck": (409, "People are at steps that the version does not have: name others with `map`, or `leave`."),
+    "journey_invalid": (409, "This version of the program cannot read the version."),
     "too_few": (409, "More people have entered already: approve at least as many."),
 }
 _CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": ProblemDocument, "description": "`campaign_over`, `audience_unlimited` or `too_few`."},
 }
+_STUCK: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": ProblemDocument, "description": "`campaign_over`, or `people_stuck` with who is."},
+}
+
+
+MOST_MOVED: Final = 5_000
+"""People that one call moves, in a few seconds."""
+_Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+_Step = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class Following(BaseModel):
+    """By which version people go on (`to`; without it the active one), and from which: without `from` any other."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: _Version | None = None
+    from_: Annotated[list[_Version], Field(alias="from", max_length=100)] = []
+    map: Annotated[
+        dict[_Step, _Step], Field(max_length=500, description="What a step is called in the version, if not the same.")
+    ] = {}
+    leave: Annotated[
+        bool, Field(description="Who is at a step that the version does not have leaves the campaign.")
+    ] = False
+    dry_run: bool = False
 
 
 class Approval(BaseModel):
@@ -81,7 +111,12 @@ async def show(request: Request, name: Name, journey: OfJourney = None) -> Respo
 
 @router.get("/v1/campaigns/{name}/results", response_model=shapes.Results, dependencies=[may("campaigns:read")])
 async def results(request: Request, name: Name, journey: OfJourney = None) -> Response:
-    """Show what came of a campaign and of each step, what it cost, and its lift. Scope `campaigns:read`."""
+    """
+    Show what came of a campaign and of each step, its lift, what it cost and brought in. Scope `campaigns:read`.
+
+    Revenue is what people bought after they entered, within the time of the goal; `incremental` is that beyond what as
+    many of those held out bought.
+    """
     return answer(await _about(request, name, journey, campaign_results.results))
 
 
@@ -206,6 +241,44 @@ async def enrol(
     try:
         report = await run_in_threadpool(
             enroller, place, wanted.leads, actor=f"key:{key.id}", again=wanted.again, dry_run=wanted.dry_run
+        )
+    except ThroughlineError as error:
+        raise _problem(error) from error
+    return answer(report)
+
+
+@router.post("/v1/campaigns/{name}/migrations", response_model=shapes.Followed, responses=_STUCK)
+async def migrate(
+    request: Request,
+    name: Name,
+    wanted: Following,
+    journey: OfJourney = None,
+    _: Key = may("campaigns:write"),  # noqa: B008
+) -> Response:
+    """
+    Have who is under way go on by another version of the campaign, at most 5000 of them. Scope `campaigns:write`.
+
+    Ask with `dry_run` first: it tells where each step leads. Ask again until nobody `remain`s. Everybody stays at
+    their step, which is found by its name. Where somebody is `stuck`, nothing is done, unless they `leave`.
+    """
+
+    def target(_: Connection, place: Place) -> tuple[Place, str]:
+        if wanted.to is None and place.journey is None:
+            raise Permanent("campaign_over")
+        return place, wanted.to or (place.journey.version if place.journey else "")
+
+    place, version = await _about(request, name, journey, target)
+    follower = context(request).follow
+    try:
+        report = await run_in_threadpool(
+            follower,
+            place,
+            version,
+            wanted.map,
+            versions=wanted.from_,
+            leave=wanted.leave,
+            dry_run=wanted.dry_run,
+            most=MOST_MOVED,
         )
     except ThroughlineError as error:
         raise _problem(error) from error

@@ -52,6 +52,23 @@ class Enroller(Protocol):
         """Return what became of them; raises Permanent."""
 
 
+class Follower(Protocol):
+    """Has people under way in a campaign go on by another version of it, as workers do."""
+
+    def __call__(
+        self,
+        place: Place,
+        to: str,
+        names: Mapping[str, str],
+        *,
+        versions: Sequence[str],
+        leave: bool,
+        dry_run: bool,
+        most: int,
+    ) -> dict[str, Any]:
+        """Return what became of it; raises Permanent."""
+
+
 Outlook = Callable[[str, datetime | None, str | None], dict[str, Any]]
 """Explains a lead's score: (lead id, at a moment, target) to what `GET /v1/leads/{id}/score` answers."""
 
@@ -276,6 +293,7 @@ class Context:
     migrate: Migrator
     owners: Owners
     enrol: Enroller
+    follow: Follower
     merger: Merger
     follow_ups: FollowUps
     sales: Sales

@@ -27,8 +27,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.responses import RedirectResponse, Response
 
+from schema.consent import MARKETING
 from schema.mailing.read import CHANNEL, Deed, What, machine
 from schema.mailing.tokens import Use, read_token
+from schema.mailing.wanted import Consent, refusal
 from schema.mailing.words import language_of, words_of
 from schema.store import clock, consents, sends, suppression
 from schema.store.ids import is_id
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from schema.mailing.words import Words
     from services.receive import Receiver
 
-MARKETING: Final = "marketing"
 _LARGEST_BODY: Final = 16 * 1024
 _LATELY: Final = timedelta(seconds=10)
 _REMEMBERED: Final = 10_000
@@ -132,13 +133,15 @@ class Mailing:
         async with self._engine.connect() as connection:
             purposes = await connection.run_sync(_choices, self._book, self._pepper, send)
         about = words.about.format(address=f"<b>{escape(_masked(send['email']))}</b>") if send["email"] else ""
-        parts = [
-            f"<p>{about}</p>" if about else "",
-            f'<form method="post"><button name="all" value="1" type="submit">{escape(words.do_it)}</button></form>',
-        ]
-        if len(purposes) > 1 or (purposes and MARKETING not in purposes):
-            parts += [_chooser(purposes, words)]
-        return as_page(language_of(send["language"]), words.question, "\n".join(parts), posts=True)
+        gets_any = not purposes or any(purposes.values())
+        parts = [f"<p>{about}</p>" if about else ""]
+        if gets_any:
+            button = f'<button name="all" value="1" type="submit">{escape(words.do_it)}</button>'
+            parts += [f'<form method="post">{button}</form>']
+        if not gets_any or len(purposes) > 1 or (purposes and MARKETING not in purposes):
+            parts += [_chooser(purposes, words, words.choose if gets_any else f"{words.preferences}:")]
+        title = words.question if gets_any else words.done
+        return as_page(language_of(send["language"]), title, "\n".join(parts), posts=True)
 
     async def _refuse(self, request: Request, send: RowMapping) -> None:
         """Take a no to all marketing."""
@@ -231,18 +234,15 @@ def _choices(connection: Connection, book: JourneyBook, pepper: bytes, send: Row
     key = suppression.address_key(send["email"]) if send["email"] else None
     wanted = {(key or "", purpose) for purpose in purposes}
     held = suppression.suppressed(connection, pepper, wanted, clock.now()) if key else {}
-    return {
-        purpose: (key or "", purpose) not in held and _agrees(connection, send["person_id"], purpose)
-        for purpose in purposes
+    said = {
+        purpose: Consent(answer["id"], answer["state"] == "given", answer["at"])
+        for purpose in {*purposes, MARKETING}
+        if (answer := consents.standing(connection, [send["person_id"]], purpose).get(send["person_id"]))
     }
+    return {purpose: refusal(purpose, said, held.get((key or "", purpose), ())) is None for purpose in purposes}
 
 
-def _agrees(connection: Connection, person_id: str, purpose: str) -> bool:
-    answer = consents.standing(connection, [person_id], purpose).get(person_id)
-    return answer is not None and answer["state"] == "given"
-
-
-def _chooser(purposes: dict[str, bool], words: Words) -> str:
+def _chooser(purposes: dict[str, bool], words: Words, asks: str) -> str:
     ticks = "\n".join(
         f'<div class="field tick"><input type="checkbox" id="p-{escape(name)}" name="purpose" value="{escape(name)}"'
         f'{" checked" if ticked else ""}><label for="p-{escape(name)}">{escape(name.replace("_", " ").capitalize())}'
@@ -250,7 +250,7 @@ def _chooser(purposes: dict[str, bool], words: Words) -> str:
         for name, ticked in purposes.items()
     )
     return (
-        f'<form method="post" class="after"><p class="after">{escape(words.choose)}</p>\n{ticks}\n'
+        f'<form method="post" class="after"><p class="after">{escape(asks)}</p>\n{ticks}\n'
         f'<button name="save" value="1" type="submit">{escape(words.save)}</button></form>'
     )
 

@@ -25,6 +25,7 @@ from services.api import (
     quarantine,
     reading,
     scores,
+    sends,
 )
 from services.api.clocks import router as clocks_router
 from services.api.context import Context
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from schema.settings import Settings
     from services.api.context import (
         Enroller,
+        Follower,
         FollowUps,
         Hinter,
         Merger,
@@ -88,6 +90,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     migrate: Migrator,
     owners: Owners,
     enrol: Enroller,
+    follow: Follower,
     merger: Merger,
     follow_ups: FollowUps,
     sales: Sales,
@@ -103,9 +106,9 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     Return the API that stands behind the intake routes.
 
     `move` is the workers' own write path for a lead's state; it raises `IllegalTransition`, `ReasonRequired`,
-    `Permanent` or `Transient`. `migrate`, `owners`, `enrol`, `merger` and `follow_ups` are theirs too, and `outlook`
-    reads scores by their rules. `hint` hears of work that became due again. `revision` is the migration this code
-    needs: a database behind it is not ready; None asks for none.
+    `Permanent` or `Transient`. `migrate`, `owners`, `enrol`, `follow`, `merger` and `follow_ups` are theirs too, and
+    `outlook` reads scores by their rules. `hint` hears of work that became due again. `revision` is the migration this
+    code needs: a database behind it is not ready; None asks for none.
     """
     app = FastAPI(
         title="Throughline",
@@ -131,6 +134,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         migrate,
         owners,
         enrol,
+        follow,
         merger,
         follow_ups,
         sales,
@@ -142,7 +146,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
         hint,
         revision,
     )
-    for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns):
+    for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns, sends):
         app.include_router(part.router)
     app.include_router(owners_router)
     app.include_router(people_router)

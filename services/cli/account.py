@@ -28,6 +28,9 @@ _MEANS: Final[Mapping[str, str]] = {
     "lead_forgotten": "leads in the middle of their way that nothing will take further",
     "lead_without_timer": "leads that wait for something, without a timer that ends it",
     "lead_unfounded": "leads that nothing ever came for",
+    "enrolment_stray": "people in a campaign whose lead or campaign is not there, or who are due and nobody touches",
+    "enrolment_forgotten": "people in a campaign that nothing will take further",
+    "message_unfounded": "messages of ours to somebody that no send stands behind",
 }
 From = Annotated[str | None, typer.Option("--from", help="From then on, as in 2026-11-21 or 2026-11-21T09:30Z.")]
 To = Annotated[str | None, typer.Option("--to", help="Up to then. Default: now.")]

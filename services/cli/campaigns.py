@@ -11,6 +11,7 @@ import typer
 from schema.errors import Permanent
 from services.cli.campaigns_mail import preview, try_out
 from services.cli.campaigns_migrate import migrate
+from services.cli.campaigns_money import money_in_words
 from services.cli.campaigns_simulate import simulate
 from services.cli.place import DataDir, engine, read_settings, transaction
 from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_json, print_table
@@ -91,7 +92,7 @@ def show(name: Name, journey: OfJourney = None, data_dir: DataDir = None, as_jso
 
 def results(name: Name, journey: OfJourney = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
-    Say what came of a campaign and of each step, what it cost, and how much it did over those held out.
+    Say what came of a campaign and of each step, what it cost and brought in, and how much of that over those held out.
 
     Example: throughline campaigns results warm_up
     """
@@ -107,7 +108,7 @@ def results(name: Name, journey: OfJourney = None, data_dir: DataDir = None, as_
     names = ("entered", "running", "finished", "goal", "exited", "aborted", "cancelled")
     rows = [[who, *(each[n] for n in names), _percent(each["goal_rate"])] for who, each in groups.items() if each]
     print_table(columns, rows, empty="")
-    print_fields({"lift": _lift(found["lift"]), "cost": _cost(found["cost"])})
+    print_fields({"lift": _lift(found["lift"]), **money_in_words(found)})
     print()
     counts = ("sent", "delivered", "opened", "clicked", "replied", "unsubscribed", "bounced", "skipped", "failed",
               "unknown")  # fmt: skip
@@ -339,10 +340,3 @@ def _lift(lift: dict[str, Any] | None) -> str:
     sure = "" if lift["sure"] else "; it may be chance"
     bounds = f"{lift['low'] * 100:+.1f} to {lift['high'] * 100:+.1f}"
     return f"{lift['difference'] * 100:+.1f} points of the goal rate (95 % interval {bounds}{sure})"
-
-
-def _cost(cost: dict[str, Any] | None) -> str:
-    if cost is None:
-        return "the journey does not say"
-    each = "" if cost["per_goal"] is None else f", {cost['per_goal']:.2f} for each goal"
-    return f"{cost['total']:.2f} {cost['currency']}{each}"

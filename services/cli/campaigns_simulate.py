@@ -202,4 +202,6 @@ def _sentence(event: dict[str, Any]) -> str:
 
 
 def _words(code: str) -> str:
-    return code.replace("_", " ")
+    """A code in words; what stands behind it, as the field that is missing, stays as it is."""
+    said, colon, about = code.partition(":")
+    return said.replace("_", " ") + colon + about

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, database, read_settings, transaction
 from services.cli.terminal import AsJson, DryRun, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 State = Literal["planned", "sending", "sent", "failed", "unknown", "skipped"]
 Send = Annotated[str, typer.Argument(help="The message's id, as `throughline sends list` shows it.")]
@@ -25,11 +29,17 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="sends", rich_help_panel="Look and change")
 
 
-def list_(
+def list_(  # noqa: PLR0913 - its options
+    *,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Only those of which nobody knows if they went out.")
     ] = False,
+    campaign: Annotated[
+        str | None, typer.Option(help="Only those of this campaign; opt_in: mails that ask to confirm.")
+    ] = None,
+    person: Annotated[str | None, typer.Option(metavar="ID", help="Only those to this person.")] = None,
+    journey: Annotated[str | None, typer.Option(help="Only those of this journey.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Read on: `next` of the last answer.")] = None,
     data_dir: DataDir = None,
@@ -40,41 +50,60 @@ def list_(
 
     Example: throughline sends list --unknown
     """
-    from schema.store import sends
+    from schema.store import sends_shown
     from schema.store.ids import is_id
 
     if cursor is not None and not is_id(cursor):
         raise Permanent("cursor_invalid", "This is not a cursor of this list.")
-    wanted = "unknown" if unknown else state
+    if person is not None and not is_id(person):
+        raise Permanent("person_not_found", "This is not the id of a person: `throughline people show` tells it.")
+    if unknown and state not in {None, "unknown"}:
+        raise Permanent("options_differ", "Say either --unknown or --state.")
     with transaction(read_settings(data_dir)) as connection:
-        found, after = sends.listed(connection, state=wanted, cursor=cursor, limit=limit)
+        found, after = sends_shown.listed(
+            connection,
+            state="unknown" if unknown else state,
+            campaign=campaign,
+            journey=journey,
+            person=person,
+            cursor=cursor,
+            limit=limit,
+        )
     if as_json:
         print_json({"items": found, "next": after})
         return
     columns = ["message", "state", "reason", "campaign", "step", "lead", "due", "settled"]
     rows = [
-        [s["id"], s["state"], s["reason"], s["campaign"], s["step"], s["lead_id"], _due(s["due_at"]), s["settled_at"]]
+        [s["id"], s["state"], s["reason"], s["campaign"], s["step"], s["lead_id"], _due(s), s["settled_at"]]
         for s in found
     ]
     print_table(columns, rows, empty="There are no such messages.")
+    if after and sys.stdout.isatty():
+        print(f"more: --cursor {after}")
 
 
 def show(send: Send, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
-    Show one message: its state and why, what was answered, what came back.
+    Show one message: its state and why, what was answered, and its history.
 
     Example: throughline sends show 0197…
     """
-    from schema.store import sends
+    from schema.store import sends_shown
 
     with transaction(read_settings(data_dir)) as connection:
-        found = sends.one(connection, send)
+        found = sends_shown.shown(connection, send)
     if found is None:
         raise _unknown()
     if as_json:
-        print_json(dict(found))
+        print_json(found)
         return
-    print_fields({name: value for name, value in found.items() if value is not None and name != "links"})
+    named = [name for name in found if not name.endswith("_at") and name not in {"links", "history"}]
+    print_fields({name: found[name] for name in named if found[name] is not None})
+    print()
+    rows = [[each["at"], each["what"], each["reason"]] for each in found["history"]]
+    if found["state"] == "planned":
+        rows.append([_due(found), "to be sent", found["reason"]])
+    print_table(["when", "what", "why"], rows, empty="")
 
 
 def resolve(
@@ -150,10 +179,8 @@ def _key(address: str) -> str:
     return key
 
 
-def _due(at: object) -> object:
-    from schema.store import sends
-
-    return "when its campaign goes on" if at == sends.PARKED_UNTIL else at
+def _due(found: Mapping[str, Any]) -> object:
+    return "when its campaign goes on" if found["state"] == "planned" and not found["due_at"] else found["due_at"]
 
 
 def _unknown() -> Permanent:

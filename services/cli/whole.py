@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
+from workers.follow import follow
 from workers.follow_up_acts import FollowUps
 from workers.looks import enrol_leads
 from workers.merge import Merger
@@ -59,6 +60,7 @@ def make_app(settings: Settings, url: str, hints: Hints) -> Starlette:
         migrate=partial(migrate_leads, engine),
         owners=Owners(engine, hints.send),
         enrol=partial(enrol_leads, engine, hint=hints.send),
+        follow=partial(follow, engine, hint=hints.send),
         merger=Merger(engine, hints.send),
         follow_ups=FollowUps(engine, hints.send),
         sales=Sales(engine, hints.send),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 import pytest
@@ -32,6 +33,7 @@ from schema.journey.campaign import (
     Step,
     Template,
     Way,
+    Wording,
 )
 from schema.journey.contract import Contracts, Health, HealthRule, Offer
 from schema.journey.expressions import Reads
@@ -103,6 +105,7 @@ PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("`mail`", Mail),
     ("`mail.caps`, each", Cap),
     ("`templates.<name>`", Template),
+    ("`templates.<name>.languages.<code>`", Wording),
     ("`campaigns.<name>`", Campaign),
     ("`campaigns.<name>.enter`, each", Enter),
     ("`campaigns.<name>.exit`, each", Exit),
@@ -179,7 +182,7 @@ def _usual(name: str, field: FieldInfo) -> str:
         return f"`{short(default)}`"
     if default and isinstance(default, tuple) and all(isinstance(item, str) for item in default):
         return f"`[{', '.join(default)}]`"
-    return f"`{default}`" if isinstance(default, int | str) and default != "" else ""
+    return f"`{default}`" if isinstance(default, int | str | Decimal) and default != "" else ""
 
 
 def fields() -> str:

@@ -299,3 +299,38 @@ def test_a_damaged_delivery_is_read_or_refused_and_never_breaks_anything(data: s
         assert provider.split is None or isinstance(provider.split(values), list)
         assert provider.fetch is None or isinstance(provider.fetch(values), str)
         assert provider.recipients is None or isinstance(provider.recipients(values), list)
+
+
+@pytest.mark.parametrize(
+    ("told", "source", "kind", "properties"),
+    [
+        (
+            {"email": "x@kiln.example", "event": "bounce", "type": "bounce", "status": "5.1.1", "smtp-id": "<a@b.c>"},
+            {"map": {"event": "kind"}, "kinds": {"bounce": "email.bounce"}},
+            "email.bounce",
+            {"type": "bounce", "status": "5.1.1", "smtp-id": "<a@b.c>"},
+        ),
+        (
+            {"RecordType": "SpamComplaint", "Type": "SpamComplaint", "Email": "x@kiln.example", "MessageID": "8"},
+            {"map": {"RecordType": "kind"}, "kinds": {"SpamComplaint": "email.complaint"}},
+            "email.complaint",
+            {"Type": "SpamComplaint", "MessageID": "8"},
+        ),
+        (
+            {"event-data": {"event": "failed", "severity": "permanent", "recipient": "x@kiln.example",
+                            "message": {"headers": {"message-id": "a@b.c"}}}},
+            {"map": {"event-data.event": "kind", "event-data.recipient": "email"}, "kinds": {"failed": "email.bounce"}},
+            "email.bounce",
+            {"event-data.severity": "permanent", "event-data.message.headers.message-id": "a@b.c"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_mail_service_reports_goes_to_whom_it_is_about_and_opens_no_lead(
+    told: dict[str, Any], source: dict[str, Any], kind: str, properties: dict[str, Any]
+) -> None:
+    arrived = Raw("hook", "application/json", json.dumps(told).encode(), {}, NOW)
+    understood = read_hook(arrived, Source(kind="hook", **source))
+
+    assert (understood.kind, understood.only_known, understood.outcome) == (kind, True, "rejected")
+    assert understood.draft.email
+    assert understood.data["properties"] == properties

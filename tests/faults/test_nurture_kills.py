@@ -34,7 +34,7 @@ CAMPAIGN = """\
 def test_workers_killed_while_people_enter_and_go_on_leave_nobody_out_and_take_nobody_twice(
     start: Callable[..., Rig], tmp_path: Path
 ) -> None:
-    rig = start()
+    rig = start(send_lease_s="5")
     file = tmp_path / "journey.yaml"
     file.write_text(JOURNEY + CAMPAIGN)
     rig.run("journey", "activate", str(file))
@@ -62,9 +62,10 @@ def test_workers_killed_while_people_enter_and_go_on_leave_nobody_out_and_take_n
 
 
 def quiet(rig: Rig) -> bool:
-    """Tell whether nothing is due that leads to more: neither leads nor people in campaigns."""
+    """Tell whether nothing is due that leads to more: neither leads, nor people in campaigns, nor messages."""
     due = "SELECT FROM enrolment WHERE due_at <= now()"
-    return rig.settled() and not asked(rig, due) and rig.settled()
+    going_out = "SELECT FROM send WHERE state = 'sending' OR due_at <= now()"
+    return rig.settled() and not asked(rig, f"{due} UNION ALL {going_out}") and rig.settled()
 
 
 def asked(rig: Rig, query: str) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -201,12 +202,124 @@ def test_results_count_people_messages_costs_and_the_lift_from_the_rows_that_say
     messages = found["messages"]
     assert (messages["sent"], messages["delivered"]) == (len(treated), len(treated) - 1)
     assert (messages["opened"], messages["clicked"], messages["bounced"]) == (1, 1, 1)
-    assert found["cost"]["total"] == pytest.approx(100 + 0.5 * len(treated))
-    assert found["cost"]["per_goal"] == pytest.approx((100 + 0.5 * len(treated)) / 3)
+    assert Decimal(found["cost"]["total"]) == 100 + Decimal("0.5") * len(treated)
+    assert float(found["cost"]["per_goal"]) == pytest.approx((100 + 0.5 * len(treated)) / 3, abs=1e-4)
     hello, days, *_ = found["steps"]
     assert (hello["step"], hello["taken"], hello["outcomes"]) == ("hello", len(treated), {"sent": len(treated)})
     assert (days["step"], days["waiting"]) == ("some_days", len(treated) - 4)
     spine.close()
+
+
+def buys(spine: Spine, lead: str, amount: str | None, **more: Any) -> None:  # noqa: ANN401 - columns
+    """Have the person of a lead buy something; `order` is what it is called."""
+    sale = {"kind": "purchase", "order": new_id(), "pays": None, "currency": "EUR", "at": spine.now} | more
+    spine.do(
+        """
+        INSERT INTO purchase (id, person_id, lead_id, source, external_id, order_id, kind, amount, currency, receipt_id,
+                              at, told_at, recorded_at)
+        SELECT gen_random_uuid(), person_id, id, 'shop', :order, :pays, :kind, CAST(:amount AS numeric), :currency,
+               gen_random_uuid(), :at, :at, :at FROM lead WHERE id = :lead
+        """,
+        lead=lead,
+        amount=amount,
+        **sale,
+    )
+
+
+@pytest.fixture
+def sold(site: Site) -> Iterator[Spine]:
+    """Forty people entered, some held out; an hour has passed."""
+    spine = Spine(site.url)
+    activate(spine, HELD_OUT)
+    for number in range(40):
+        arrive(spine, number)
+    settle(spine)
+    spine.passes(timedelta(hours=1))
+    yield spine
+    spine.close()
+
+
+def test_what_people_buy_within_the_time_of_the_goal_is_revenue_less_what_is_paid_back(site: Site, sold: Spine) -> None:
+    out = [row["lead_id"] for row in enrolled(sold) if row["holdout"]]
+    treated = [row["lead_id"] for row in enrolled(sold) if not row["holdout"]]
+    entered = enrolled(sold)[0]["entered_at"]
+    for lead in treated[:4]:
+        buys(sold, lead, "100.10")
+    buys(sold, treated[0], "0.20", order="big")
+    buys(sold, treated[0], "0.05", kind="refund", pays="big", at=entered + 100 * DAY)  # of what counts: counts
+    buys(sold, treated[1], "7", kind="refund", pays="before", at=sold.now)
+    buys(sold, treated[1], "7", order="before", at=entered - DAY)  # before: neither it nor what was paid back of it
+    buys(sold, treated[2], "55", at=entered)  # what let them enter
+    buys(sold, treated[2], "66", at=entered + 90 * DAY + timedelta(seconds=1))
+    buys(sold, treated[3], None)
+    buys(sold, out[0], "10")
+
+    found = site.get("/v1/campaigns/warm_up/results")
+
+    shapes.Results.model_validate(found)
+    assert (found["revenue"]["people"], found["revenue"]["held_out"]) == (len(treated), len(out))
+    assert found["revenue"]["uncounted"] == 1
+    [euro] = found["revenue"]["currencies"]
+    assert (euro["sold"], euro["refunded"], euro["net"]) == ("400.60", "0.05", "400.55")
+    assert (euro["buyers"], euro["purchases"], euro["holdout"]["net"]) == (4, 5, "10")
+    more = euro["incremental"]
+    expected = (Decimal("400.55") / len(treated) - Decimal(10) / len(out)) * len(treated)
+    assert Decimal(more["total"]) == pytest.approx(expected, abs=Decimal("0.01"))
+    assert Decimal(more["low"]) < Decimal(more["total"]) < Decimal(more["high"])
+    cost = Decimal(found["cost"]["total"])
+    assert found["return"]["plain"] == pytest.approx(float((Decimal("400.55") - cost) / cost))
+    assert found["return"]["low"] < found["return"]["incremental"] < found["return"]["high"]
+    assert "400.55 (400.60 less 0.05 paid back) by 4 people" in run(sold, "results", "warm_up")
+
+
+def test_who_entered_twice_bought_once_and_currencies_are_never_added_up(site: Site, sold: Spine) -> None:
+    treated = [row["lead_id"] for row in enrolled(sold) if not row["holdout"]]
+    assert "nobody bought anything" in run(sold, "results", "warm_up")
+    assert site.get("/v1/campaigns/warm_up/results")["return"]["plain"] == -1
+    sold.do("""
+        UPDATE enrolment SET outcome = 'finished', step = NULL, due_at = NULL, ended_at = entered_at
+        WHERE lead_id = :lead
+    """, lead=treated[0])  # fmt: skip
+    post(site, "/v1/campaigns/warm_up/enrol", {"leads": [treated[0]], "again": True})
+    sold.do(
+        "UPDATE enrolment SET entered_at = :now - interval '1 minute' WHERE entry_key LIKE 'by_hand%'", now=sold.now
+    )
+    buys(sold, treated[0], "20")
+    buys(sold, treated[1], "30", currency="CHF")
+
+    found = site.get("/v1/campaigns/warm_up/results")
+
+    assert len(enrolled(sold)) == 41
+    assert {each["currency"]: each["net"] for each in found["revenue"]["currencies"]} == {"EUR": "20", "CHF": "30"}
+    assert found["revenue"]["people"] == len(treated)
+    assert found["return"]["reason"] == "currencies_differ"
+    assert "different currencies" in run(sold, "results", "warm_up")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("    cost: {fixed: 100, per_send: 0.5}\n", ""), "no_cost"),
+        (("fixed: 100, per_send: 0.5", "fixed: '0.00'"), "cost_zero"),
+        ((", within: 90d", ""), "no_window"),
+    ],
+)
+def test_where_there_is_no_return_on_investment_it_is_said_why(
+    site: Site, given: Spine, change: tuple[str, str], reason: str
+) -> None:
+    activate(given, HELD_OUT.replace(*change))
+    found = site.get("/v1/campaigns/warm_up/results")
+    assert (found["return"]["plain"], found["return"]["reason"]) == (None, reason)
+    assert "return on investment\t" in run(given, "results", "warm_up")
+
+
+def test_what_an_ended_campaign_cost_is_known_from_the_latest_version_somebody_entered(
+    site: Site, given: Spine
+) -> None:
+    activate(given, HELD_OUT)
+    arrive(given, 7)
+    activate(given, "  other: {enter: [{event: form}], steps: [{wait: 1d}]}\n")
+    assert site.get("/v1/campaigns/warm_up/results")["cost"]["fixed"] == "100"
 
 
 # -- on the command line -----------------------------------------------------------------------------------------------
@@ -253,6 +366,30 @@ def test_people_are_moved_to_the_active_version_from_the_command_line(given: Spi
 
     assert "3 moved, 0 left." in moved
     assert {(row["journey"], row["step"]) for row in enrolled(given)} == {(new, "a_while")}
+
+
+def test_people_are_moved_over_http_after_a_dry_run_and_nobody_while_somebody_is_stuck(
+    site: Site, given: Spine
+) -> None:
+    settle(given)
+    new = activate(given, WARM_UP.replace("some_days", "a_while"))
+    path = "/v1/campaigns/warm_up/migrations"
+
+    dry = post(site, path, {"dry_run": True})
+    shapes.Followed.model_validate(dry)
+    assert (dry["people"], dry["moved"], dry["remain"], [step["step"] for step in dry["stuck"]]) == (
+        3, 0, 3, ["some_days"]
+    )  # fmt: skip
+    stuck = post(site, path, {}, 409)
+    assert (stuck["code"], [step["people"] for step in stuck["stuck"]]) == ("people_stuck", [3])
+    assert post(site, path, {"map": {"some_days": "nowhere"}}, 422)["code"] == "step_unknown"
+    assert post(site, path, {"to": "nothing"}, 404)["code"] == "journey_unknown"
+    moved = post(site, path, {"map": {"some_days": "a_while"}})
+
+    shapes.Followed.model_validate(moved)
+    assert (moved["to"], moved["moved"], moved["left"], moved["remain"]) == (new, 3, 0, 0)
+    assert {(row["journey"], row["step"]) for row in enrolled(given)} == {(new, "a_while")}
+    assert any(step == "nurture" and len(ids) == 3 for step, ids in site.hinted)
 
 
 def test_a_campaign_of_the_same_name_in_two_journeys_has_to_be_told_apart(given: Spine) -> None:

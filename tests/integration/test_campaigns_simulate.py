@@ -112,6 +112,10 @@ def lives(room: Mailroom, until: datetime) -> None:
         spine.run(step="nurture")
 
 
+def why(send: dict[str, Any]) -> str:
+    return f"{send['reason']}: {send['data']['missing']}" if "missing" in send["data"] else str(send["reason"])
+
+
 def test_what_is_foretold_is_what_happens(spine: Spine, tmp_path: Path) -> None:
     room = crowd(spine, tmp_path)
     until = spine.now + 14 * DAY
@@ -131,13 +135,14 @@ def test_what_is_foretold_is_what_happens(spine: Spine, tmp_path: Path) -> None:
     done = spine.rows("SELECT * FROM send WHERE settled_at >= :since", since=since)
     assert said == Counter((s["campaign"], s["step"], s["claimed_at"].date()) for s in done if s["state"] == "sent")
     skipped = {
-        (campaign, step, why): times
+        (campaign, step, why_not): times
         for (_, campaign), found in tally.items()
         for step, told in found.steps.items()
-        for why, times in told.skipped.items()
+        for why_not, times in told.skipped.items()
     }
-    assert skipped == Counter((s["campaign"], s["step"], s["reason"]) for s in done if s["state"] == "skipped")
-    assert {why for _, _, why in skipped} >= {"no_consent", "withdrawn", "field_missing", "capped"}
+    assert skipped == Counter((s["campaign"], s["step"], why(s)) for s in done if s["state"] == "skipped")
+    missing = "field_missing: person.first_name"
+    assert {reason for _, _, reason in skipped} >= {"no_consent", "withdrawn", missing, "capped"}
     ends = spine.rows("SELECT campaign, outcome, reason FROM enrolment WHERE ended_at >= :since", since=since)
     assert {
         (campaign, end): times for (_, campaign), found in tally.items() for end, times in found.ends.items()
@@ -169,13 +174,16 @@ def test_who_would_enter_a_draft_is_told_before_it_is_switched_on(spine: Spine, 
 
 def test_a_campaign_that_is_paused_stands_still_in_the_simulation_too(spine: Spine, tmp_path: Path) -> None:
     room = crowd(spine, tmp_path)
+    soon = foretold(room, spine.now + timedelta(microseconds=1), running_only=True)["default", "warm_up"]
+    assert soon.left + soon.ends.total() == soon.running
+    assert soon.left > 1
     spine.do(
         "INSERT INTO campaign_state (journey_name, campaign, paused_at) VALUES ('default', 'warm_up', :now)",
         now=spine.now,
     )
     tally = foretold(room, spine.now + 14 * DAY)
     warm_up = tally["default", "warm_up"]
-    assert warm_up.stands_still == warm_up.running > 0
+    assert warm_up.stands_still == warm_up.running == warm_up.left > 0
     assert not warm_up.steps
     assert tally["default", "offers"].steps["send_2"].days.total() > 0
 

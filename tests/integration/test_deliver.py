@@ -14,7 +14,7 @@ from schema import tables
 from schema.store import rows, sends, suppression
 from schema.store.ids import new_id
 from services.cli.main import app
-from tests.mailroom import NURTURE, Mailroom, page, plain
+from tests.mailroom import NURTURE, Mailroom, journey_text, page, plain
 from tests.sink import Sink
 from tests.spine import NOON
 from workers.sending.smtp import Patience, Smtp
@@ -159,6 +159,8 @@ def test_a_field_that_is_missing_stops_the_message(room: Mailroom) -> None:
     room.deliver()
 
     assert (room.fate(first), room.fate(second)) == (("skipped", "field_missing"), ("sent", None))
+    assert room.send(first)["data"] == {"missing": "person.custom.plan"}
+    assert "person.custom.plan" in cli(room, "sends", "show", first).stdout
 
 
 @pytest.mark.parametrize(
@@ -231,21 +233,35 @@ def test_pausing_a_campaign_loses_nothing(room: Mailroom) -> None:
         )
     assert room.deliver() == 1
     assert {room.fate(send) for send in found} == {("planned", "campaign_paused")}
+    with room.spine.engine.begin() as connection:
+        assert not sends.owes(connection, NOON + DAY, DAY)
+        assert sends.unpark(connection, NOON) == 0
     room.spine.do("UPDATE campaign_state SET paused_at = NULL")
+    with room.spine.engine.begin() as connection:
+        assert sends.owes(connection, NOON, DAY)
     assert room.deliver() == 3
 
     assert {room.fate(send) for send in (*found, other)} == {("sent", None)}
 
 
-def test_service_mail_leaves_before_the_bulk_that_was_there_first(room: Mailroom) -> None:
-    room.plan_all([room.lead() for _ in range(4)], "welcome", "hello", due_at=NOON - timedelta(hours=1))
-    service = room.plan(room.lead("order@firm.example"), "orders", "receipt")
-    with Sink() as sink:
-        room.deliverer(lambda: smtp(sink), most=2).drain(room.spine.now)
+def test_service_mail_leaves_before_the_bulk_that_was_there_first_also_to_a_domain_that_has_enough(
+    spine: Spine, tmp_path: Path
+) -> None:
+    with Sink(rcpt=["451 4.7.0 slower, please"]) as sink:
+        room = Mailroom(spine, tmp_path, smtp_url=sink.url, smtp_rate=1)
+        bulk = room.plan_all([room.lead(f"lead{n}@firm.example") for n in range(4)], "welcome", "hello")
+        deliverer = room.deliverer(lambda: smtp(sink), most=2)
+        deliverer.drain(room.spine.now)
+        assert [room.fate(send) for send in bulk] == [("planned", "deferred")] + [("planned", "paced")] * 3
 
-        assert sink.recipients[0] == "order@firm.example"
-        assert len(sink.taken) == 5
-    assert room.fate(service) == ("sent", None)
+        service = room.plan(room.lead("order@firm.example"), "orders", "receipt")
+        deliverer.drain(room.spine.now)
+        assert sink.recipients == ["order@firm.example"]
+        assert room.fate(service) == ("sent", None)
+
+        room.plan(room.lead("late@firm.example"), "orders", "receipt", due_at=room.spine.now + DAY)
+        deliverer.drain(room.spine.now + DAY)
+        assert sink.recipients[1] == "late@firm.example"
 
 
 def test_a_message_of_a_version_that_cannot_be_read_waits(room: Mailroom) -> None:
@@ -326,6 +342,16 @@ def test_whatever_a_mail_server_does_nobody_gets_a_message_twice(
         again = fate[0] == "planned"
         assert sum(sink.counted.values()) == (1 if again or stage == "taken" else 0)
         assert room.fate(send) == (("sent", None) if again else fate)
+
+
+def test_service_mail_that_finds_no_conversation_is_free_for_another_one_at_once(room: Mailroom) -> None:
+    bulk, service = room.plan(room.lead()), room.plan(room.lead(), "orders", "receipt")
+    with Sink(connect=["421 4.7.0 too many connections"]) as sink:
+        room.deliver(transport=lambda: smtp(sink))
+        assert (room.fate(service), room.send(service)["due_at"]) == (("planned", "smtp_unreachable"), NOON)
+        assert room.fate(bulk) == ("planned", "put_back")
+        room.deliver(transport=lambda: smtp(sink))
+        assert len(sink.taken) == 2
 
 
 def test_a_server_that_drops_an_idle_conversation_costs_no_message(room: Mailroom) -> None:
@@ -474,12 +500,28 @@ def test_an_operator_sees_what_nobody_knows_and_says_what_became_of_it(room: Mai
 
 
 def test_a_message_is_previewed_as_its_person_would_get_it_and_a_missing_field_is_named(room: Mailroom) -> None:
-    lead = room.lead("bea@firm.example")
+    lead = room.lead("bea@firm.example", language="de")
     shown = cli(
         room, "campaigns", "preview", "welcome", "hello", "--person", lead.email, "--html", f"{room.folder}/p.html"
     )
     assert "Hello Bea" in shown.stdout
+    assert "Abmelden:" in shown.stdout
+    assert "not be sent" not in shown.stdout
     assert "https://example.com/guide" in (room.folder / "p.html").read_text()
+    room.says(lead, {"marketing": False})
+    now = cli(room, "campaigns", "preview", "welcome", "hello", "--person", lead.email).stdout
+    assert "It would not be sent now: withdrawn." in now
+    (room.folder / "draft.yaml").write_text(
+        journey_text().replace(
+            "subject: Your plan,", "subject: Plan, languages: {es: {subject: Su plan, text: Es todo.}},"
+        )
+        + "  plan: {enter: [{event: never.happens}], steps: [{send: strict}]}\n"
+    )
+    draft = ("campaigns", "preview", "plan", "send_1", f"{room.folder}/draft.yaml")
+    assert "Su plan" in cli(room, *draft, "--language", "es").stdout
+    missing = cli(room, *draft, "--person", lead.lead_id)
+    assert missing.exit_code != 0
+    assert "person.custom.plan is not known of this person" in str(missing.exception)
     assert room.spine.rows("SELECT * FROM send") == []
     tried = cli(room, "campaigns", "test", "welcome", "send_1", "--to", "me@firm.example")
     assert tried.exit_code == 0

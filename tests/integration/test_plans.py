@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event, text
 
 from schema.journey import default_journey
-from schema.store import campaigns, reading
+from schema.store import campaigns, reading, sends
 from schema.store.engine import make_engine
 from tests.campaigning import activate
 from workers.claim import claim
@@ -146,3 +147,63 @@ def test_who_is_due_in_a_campaign_is_found_among_many_who_are_not(crowd: Spine, 
         assert "ix_enrolment_due" in plan, plan
         assert not re.search(r"Seq Scan on (enrolment|lead)", plan), plan
         assert max(map(int, re.findall(r"ix_enrolment_due.*actual time=\S+ rows=(\d+)", plan))) <= 60, plan
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["fresh", "with statistics"])
+def test_a_claim_of_messages_looks_at_those_it_takes_however_many_are_due(crowd: Spine, *, analysed: bool) -> None:
+    crowd.do(
+        """
+        INSERT INTO send (id, journey_name, journey, campaign, step, template, person_id, lead_id, entry_key, lane,
+                          purpose, state, planned_at, due_at, claimed_at)
+        SELECT gen_random_uuid(), 'default', (SELECT version FROM journey_active), 'welcome', step, 'hello',
+               md5(n::text)::uuid, md5(n::text)::uuid, 'once', CAST(n % 100 <> 0 AS int), 'marketing', state, :now,
+               CASE state WHEN 'planned' THEN CAST(:now AS timestamptz) END, CAST(:now AS timestamptz) - n * minute
+        FROM generate_series(1, 3000) AS n, (VALUES ('first', 'sent'), ('second', 'planned')) AS s(step, state),
+             (VALUES (interval '1 minute')) AS m(minute)
+        """,
+        now=crowd.now,
+    )
+    crowd.do(
+        """
+        INSERT INTO send (id, journey_name, journey, campaign, step, template, person_id, lead_id, entry_key, lane,
+                          state, reason, planned_at, due_at)
+        SELECT gen_random_uuid(), 'default', 'any', 'paused', 'first', 'hello', gen_random_uuid(), gen_random_uuid(),
+               'once', 1, 'planned', 'campaign_paused', :now, :until
+        FROM generate_series(1, 3000)
+        """,
+        now=crowd.now,
+        until=sends.PARKED_UNTIL,
+    )
+    crowd.do("INSERT INTO campaign_state (journey_name, campaign, paused_at) VALUES ('default', 'paused', now())")
+    if analysed:
+        crowd.do("ANALYZE")
+    engine = make_engine(crowd.url, name="plans", hot=True)
+    seen: dict[str, Any] = {}
+    with engine.begin() as connection:
+        event.listen(
+            connection,
+            "before_cursor_execute",
+            lambda _c, _u, statement, parameters, *_: seen.setdefault(statement, parameters),
+        )
+        found = [
+            row for lane in (sends.SERVICE, sends.MARKETING) for row in sends.due(connection, lane, crowd.now, (), 8)
+        ]
+        people = sends.lock_people(connection, {row["person_id"] for row in found})
+        sends.siblings(connection, people, [row["id"] for row in found], crowd.now, ())
+        sends.recent(connection, people, crowd.now - timedelta(days=7))
+        sends.owes(connection, crowd.now, timedelta(minutes=20))
+        assert sends.unpark(connection, crowd.now) == 0
+        ended = [sends.Settled(row["id"], row["claimed_at"], None, "sent", 1) for row in found]
+        sends.settle(connection, ended, crowd.now)
+        plans = [
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING off) {statement}", parameters).scalars())
+            for statement, parameters in list(seen.items())
+        ]
+    engine.dispose()
+
+    assert len(people) == 16
+    assert len(plans) > 5
+    for plan in plans:
+        assert not re.search(r"Seq Scan on (send|lead)", plan), plan
+        assert max(map(int, re.findall(r"actual rows=(\d+)", plan))) <= 60, plan
+        assert not re.search(r"Rows Removed by Filter: \d\d\d", plan), plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from schema.store import clock
 from tests.door import Answer, Door, api_thread
 from tests.integration.test_mail import arrives as mail_arrives
 from tests.integration.test_mail import mail as mail_of
-from tests.mailroom import Mailroom, journey_text, plain
+from tests.mailroom import NURTURE, Mailroom, journey_text, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +143,28 @@ def test_who_unsubscribed_by_mistake_can_come_back_on_the_same_page(api: Door, r
     assert room.fate(back) == ("sent", None)
 
 
+def test_who_could_only_say_no_to_everything_can_come_back_too(api: Door, tmp_path: Path) -> None:
+    api.spine.now = clock.now() - HOUR
+    room = Mailroom(api.spine, tmp_path, more=NURTURE.replace("purpose: newsletter, ", ""))
+    lead = room.lead()
+    sent(room, lead)
+    path = link(room)
+    before = api.send("GET", path).body.decode()
+    assert "checkbox" not in before
+    post(api, path)
+    after = api.send("GET", path).body.decode()
+    assert "<h1>You are unsubscribed</h1>" in after
+    assert "Unsubscribe from everything" not in after
+    assert 'value="marketing">' in after
+    post(api, path, b"save=1&purpose=marketing")
+    api.settle()
+    back = room.plan(lead, entry_key="next")
+    room.deliver(clock.now())
+
+    assert room.fate(back) == ("sent", None)
+    assert api.send("GET", path).body.decode() == before
+
+
 def test_the_page_speaks_the_language_of_the_person(api: Door, room: Mailroom) -> None:
     sent(room, room.lead(language="de"))
     assert "Keine E-Mails mehr von uns?" in api.send("GET", link(room)).body.decode()
@@ -220,6 +243,32 @@ def test_a_complaint_ends_marketing_and_not_what_they_bought(api: Door, room: Ma
     assert fate_of_next(room, lead) == ("sent", None)
     assert room.fate(marketing) == ("skipped", "complaint")
     assert room.send(send)["complained_at"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"bounce": "hard"}, "hard_bounce"),
+        ({"Type": "HardBounce"}, "hard_bounce"),
+        ({"status": "5.1.1"}, "hard_bounce"),
+        ({"bounce_type": "soft"}, None),
+        ({}, None),
+    ],
+)
+def test_a_bounce_that_a_provider_tells_of_counts_as_one_that_was_mailed(
+    api: Door, room: Mailroom, said: dict[str, str], reason: str | None
+) -> None:
+    lead = room.lead()
+    send = sent(room, lead)
+    _, key = api.make_key("events:write")
+    data = {"email": lead.email, "smtp-id": f"<{send}@example.com>"} | said
+    told = {"specversion": "1.0", "id": "1", "source": "/mailer", "type": "email.bounce", "data": data}
+    given = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json"}
+    (receipt,) = api.request("POST", "/v1/events", json.dumps(told).encode(), given).receipts
+    api.settle(receipt)
+
+    assert fate_of_next(room, lead) == (("skipped", reason) if reason else ("sent", None))
+    assert room.send(send)["bounced_at"]
 
 
 def test_a_report_about_a_mail_that_is_not_ours_holds_nobody_back(api: Door, room: Mailroom) -> None:

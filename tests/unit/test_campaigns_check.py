@@ -107,6 +107,12 @@ def test_a_step_that_cannot_be_meant_is_found(steps: str, complaint: str) -> Non
         ("[{state: lead}]", "holdout: 10", "without a goal there is nothing to compare"),
         ("[{state: lead}]", "holdout: 60", "write 50 or less"),
         ("[{state: lead}]", "audience: {most: 10, per: 1d, expect: 20}", "more are expected than may enter"),
+        (
+            "[{state: lead}]",
+            "exit: [{event: reply}]",
+            "warning: 14:20: reply only comes if a source of yours sends it; did",
+        ),
+        ("[{event: email.clicked}]", "", "did you mean email.click?"),
         ("[{state: lead}]", "department: marketin", "is not among the departments; did you mean marketing?"),
         ("[{state: lead}]", "again: sometimes", "write once, after_exit, always, or a while as in 30d"),
         ("[{state: lead}]", 'goal: {when: state == "customer", within: 12h}', "longer than the goal counts, 12 hours"),
@@ -121,6 +127,8 @@ def test_a_way_in_or_out_that_cannot_be_meant_is_found(enter: str, more: str, co
 
 def test_who_leaves_for_what_they_did_may_have_come_in_by_the_same() -> None:
     deed = "'\"form\" in touchpoint.kinds'"
+    own = "[{event: form}, {event: demo.requested}, {event: email.reply}]"
+    assert found(campaign(enter=own, more="exit: [{event: purchase}]")) == []
     assert found(campaign(enter=f"[{{when: {deed}}}]", more=f"exit: [{{when: {deed}}}]")) == []
 
 
@@ -187,22 +195,81 @@ def test_a_message_that_a_cap_never_lets_through_is_found() -> None:
         assert found(campaign(steps, mail=mail)) == []
 
 
+def written(*lines: str) -> str:
+    """A campaign whose first message has these lines, the first of them in line 15 from column 7."""
+    block = "".join(f"      {line}\n" for line in lines)
+    return campaign(
+        templates=f"templates:\n  two: {{subject: Two, text: Two}}\n  one:\n    subject: One\n    text: |\n{block}"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("Hello {{ person.frist_name | default: 'you' }}", "10:81: person.frist_name is not a field of a message"),
-        ("Hello {{ person.first_name }}", "warning: 10:81: who has no person.first_name does not get this"),
-        ("Hello {{ touchpoint.kind | default: 'x' }}", "touchpoint.kind is not a field of a message"),
-        ("Hello {{ person.name", "error: 10:"),
-        ("{% if person.phone %}{{ person.phone }}", "error: 10"),
-        ("{{ person.name | shout }}", "error: 10"),
+        (
+            "{{ person.frist_name | default: 'you' }}",
+            "error: 16:10: person.frist_name is not a field of a message; did",
+        ),
+        ("'person.fon' {{ person.fon | default: 1 }}", "error: 16:23: person.fon is not a field of a message"),
+        ("{{ person.first_name }}", "warning: 16:10: who has no person.first_name does not get this: give a default"),
+        ("{{ touchpoint.kind | default: 'x' }}", "error: 16:10: touchpoint.kind is not a field of a message"),
+        ("{{ person.interests.cars }}", "error: 16:10: person.interests.cars is not a field of a message"),
+        ("{{ person.name", "error: 16:7: expected '}}', found end of file"),
+        ("{% if person.phone %}x", "error: 16:7: {% if %} has no end: write {% endif %} where it ends"),
+        ("{% if person.phone %}{% for i in person.interests %}x{% endif %}", "error: 16:28: {% for %} has no end"),
+        ("x{% endif %}", "error: 16:11: {% endif %} ends nothing that began above"),
+        ("{% fo i in person.interests %}", "error: 16:10: there is no tag fo; did you mean for?"),
+        ("{{ person.name | upcse }}", "error: 16:24: there is no filter upcse; did you mean upcase?"),
+        ("{{ person.name | shout }}", "error: 16:24: there is no filter shout; there are default, upcase"),
+        (
+            "Hello {person.first_name}",
+            "warning: 16:13: this is no field and is sent as it stands: a field has two braces",
+        ),
+        (
+            "[x](sun.example/a)",
+            "error: 16:11: sun.example/a is no address for a link: write it whole, as in https://sun",
+        ),
+        ("[x](/a) here", "error: 16:11: /a is no address for a link: write it whole, as in https://example.com/page"),
+        ("[x](htps://sun.example)", "error: 16:11: htps://sun.example is no address for a link"),
+        ("[x]()", "error: 16:11: this link leads nowhere"),
+        ("[x](https://sun.example/our prices)", "error: 16:11: an address has no blank in it, so this is no link"),
     ],
 )
-def test_a_template_that_cannot_be_filled_in_is_found(text: str, complaint: str) -> None:
-    templates = f'templates: {{two: {{subject: Two, text: Two}}, one: {{subject: One, text: "{text}"}}}}\n'
-    assert any(complaint in problem for problem in found(campaign(templates=templates))), found(
-        campaign(templates=templates)
+def test_a_mistake_in_a_template_is_found_where_it_stands(text: str, complaint: str) -> None:
+    lines = found(written("Hello", text))
+    assert [line for line in lines if complaint in line], lines
+
+
+def test_what_a_message_may_say_is_let_through() -> None:
+    fine = (
+        "{{ person.interests[0] | default: 'x' }} {{ person.interests.first | default: 'x' }} {{ unsubscribe_url }}",
+        "[a]({{ preferences_url }}) [b](https://a.b/?e={{ person.email }}&x=1) [c](mailto:a@b.c) ![d](https://a.b/c.png)",
+        "[e]({{ person.custom.page | default: 'https://a.b' }} 'title') [f](tel:+4930123) [g](HTTPS://a.b/x_(y))",
+        "{{ lead.created_at | date: '%d.%m.%Y' }} {% for each in person.interests %}{{ each }}{% endfor %} {x}",
     )
+    assert found(written(*fine)) == []
+    html = 'subject: One, text: One, html: \'<a href="/a">x</a> <a href="https://a.b">y</a>\''
+    told = found(campaign(templates=TEMPLATES.replace("subject: One, text: One", html)))
+    assert [re.sub(r"^error: 10:\d+: ", "", line) for line in told] == [
+        "/a is no address for a link: write it whole, as in https://example.com/page"
+    ]
+
+
+def test_what_a_template_says_in_another_language_is_checked_too() -> None:
+    german = "text: One, languages: {de: {subject: Eins, text: 'Hallo {{ person.naem }}'}}}"
+    (told,) = found(campaign(templates=TEMPLATES.replace("text: One}", german)))
+    assert "person.naem is not a field of a message; did you mean person.name?" in told
+    some = TEMPLATES.replace("text: One}", "text: One, languages: {de: {subject: Eins, text: Eins}}}").replace(
+        "text: Two}", "text: Two, languages: {fr: {subject: Deux, text: Deux}}}"
+    )
+    assert [re.sub(r"^warning: 10:\d+: ", "", line) for line in found(campaign(templates=some))] == [
+        "other templates are also in fr; who speaks that gets the words above here",
+        "other templates are also in de; who speaks that gets the words above here",
+    ]
+    page = TEMPLATES.replace("text: One}", "text: One, html: <p>x</p>, languages: {de: {subject: Eins, text: Eins}}}")
+    assert "these words have none: people get the usual one" in found(campaign(templates=page))[0]
+    for wrong in ("languages: {german: {subject: a, text: b}}", "languages: {de: {subject: a}}"):
+        assert found(campaign(templates=TEMPLATES.replace("text: One}", f"text: One, {wrong}}}")))
 
 
 def test_a_template_that_asks_first_needs_no_default() -> None:
@@ -219,8 +286,9 @@ def test_a_template_that_no_campaign_sends_is_found() -> None:
 
 def test_the_campaign_of_the_page_is_in_order() -> None:
     page = (ROOT / "docs" / "campaigns.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    example, languages = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     assert found(example) == []
+    assert found(campaign("[{send: first}]", templates=languages)) == []
     steps = re.findall(r"^\| `(\w+):", page.partition("## Steps")[2].partition("## Ending")[0], flags=re.MULTILINE)
     assert {*steps, "go"} == {*ACTIONS}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -168,3 +170,9 @@ def test_any_text_is_an_expression_or_a_mistake_in_words(source: str) -> None:
     except ExpressionInvalid as mistake:
         said = mistake
     assert isinstance(said, bool | Unknown) or str(said)
+
+
+def test_the_library_comes_without_its_command_line() -> None:
+    loaded = "import sys, schema.journey.expressions; sys.exit('prompt_toolkit' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0

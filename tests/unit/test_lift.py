@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.lift import lift, wilson
+from schema.lift import Amounts, lift, student, welch, wilson
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,49 @@ def test_the_interval_holds_the_difference_and_turns_round_with_it(
     assert -1 - 1e-9 <= found.low <= found.difference <= found.high <= 1 + 1e-9
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
     assert found.sure == (not found.low <= 0 <= found.high)
+
+
+# -- amounts -----------------------------------------------------------------------------------------------------------
+
+
+def spent(amounts: str) -> Amounts:
+    exact = [Decimal(amount) for amount in amounts.split()]
+    return Amounts(len(exact), sum(exact, Decimal()), sum((amount * amount for amount in exact), Decimal()))
+
+
+def test_the_difference_of_two_means_has_welchs_interval() -> None:
+    some = spent("27.5 21.0 19.0 23.6 17.0 17.9 16.9 20.1 21.9 22.6 23.1 19.6 19.0 21.7 21.4")
+    others = spent("27.1 22.0 20.8 23.4 23.4 23.5 25.8 22.0 24.8 20.2 21.9 22.1 22.9 20.5 24.4")
+
+    found = welch(some, others)
+
+    assert found is not None
+    assert found == pytest.approx((-2.1667, -3.9822, -0.3511), abs=2e-3)
+    assert found.sure
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"), [(1, 12.706205), (2, 4.302653), (5, 2.570582), (30, 2.042272), (120, 1.979930)]
+)
+def test_students_quantile_is_that_of_the_tables(freedom: float, expected: float) -> None:
+    assert student(freedom) == pytest.approx(expected, abs=2e-6)
+
+
+def test_what_nobody_can_say_of_means_is_not_said() -> None:
+    assert welch(spent("1 2"), spent("3")) is None
+    assert welch(spent("1 2"), spent("2 2")) is None
+    assert welch(spent("0 0 0"), spent("1 2")) is None
+    assert welch(spent("0 0"), spent("0 0")) is None
+
+
+many = st.lists(st.decimals(-1000, 1000, places=2).map(str), min_size=2, max_size=30).map(" ".join)
+
+
+@given(many, many)
+def test_the_interval_of_means_holds_the_difference_and_turns_with_the_sides(some: str, others: str) -> None:
+    found, back = welch(spent(some), spent(others)), welch(spent(others), spent(some))
+
+    assert (found is None) == (back is None)
+    if found and back:
+        assert found.low <= found.difference <= found.high
+        assert (found.low, found.high) == pytest.approx((-back.high, -back.low))

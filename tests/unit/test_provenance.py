@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.provenance import MOST_OTHERS, Said, answered, first, named, shown, weighed
+from schema.provenance import MOST_OTHERS, Said, answered, entry_of, first, named, shown, weighed
 from schema.store.ids import new_id
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -40,12 +40,13 @@ def person_of(tellings: list[Telling]) -> dict[str, Any]:
     """Somebody as they are after arrivals were taken in this order."""
     person: dict[str, Any] = {"name": None, "country": None, "interests": [], "custom": {}, "preferences": {}}
     person |= dict.fromkeys(["email", "phone", "language", "company_name", "company_employees", "company_id"])
-    person["provenance"] = {}
-    for said, values in tellings:
+    (begins, values), *later = tellings
+    person |= {"provenance": first(values, begins)} | values
+    for said, values in later:
         entries = {}
         for name in ("name", "country"):
             if value := values.get(name):
-                stands = weighed(person[name], person["provenance"].get(name), value, said.entry())
+                stands = weighed(person[name], entry_of(person["provenance"], name), value, said.entry())
                 if stands:
                     person[name], entries[name] = stands
         for name, grow in (("interests", named), ("custom", partial(answered, "custom"))):

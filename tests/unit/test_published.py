@@ -132,8 +132,8 @@ def changed(draw: st.DrawFn) -> str:
         parent = _inside(data, path)
         if isinstance(parent, dict):
             _change(draw, parent, str(last))
-        elif isinstance(parent, list) and parent:
-            parent[min(int(last), len(parent) - 1)] = draw(VALUE)
+        elif isinstance(parent, list) and parent and isinstance(last, int):
+            parent[min(last, len(parent) - 1)] = draw(VALUE)
     return json.dumps(data, ensure_ascii=draw(st.booleans()))
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.store.ids import new_id
+from schema.store.sends import MARKETING, SERVICE
 from workers.decide.sending import Answer, again, bounce_of, judged
 from workers.sending.pace import Pace
 
@@ -86,3 +87,34 @@ def test_a_domain_that_asks_to_come_back_is_left_alone_twice_as_long_each_time()
     assert pace.slot("example.com", later) == later + 2 * MINUTE
     pace.took("example.com")
     assert pace.slot("example.com", later + MINUTE) >= later + MINUTE
+
+
+def test_service_mail_to_a_domain_waits_neither_for_the_bulk_to_it_nor_for_what_the_bulk_was_told() -> None:
+    pace = Pace(2)
+    bulk = [pace.slot("example.com", NOON) for _ in range(1_000)]
+    assert bulk[-1] > NOON + 100 * MINUTE / 20
+    pace.pause("example.com", NOON)
+
+    assert pace.slot("example.com", NOON, SERVICE) == NOON
+    pace.took("example.com", SERVICE)
+    assert pace.slot("example.com", NOON + MINUTE / 2, MARKETING) > NOON + MINUTE / 2  # still told to come back later
+    pace.pause("example.com", NOON, SERVICE)
+    assert pace.slot("example.com", NOON, SERVICE) > NOON
+
+
+@given(st.sampled_from([1.0, 3.0, 10.0]), st.lists(st.sampled_from([SERVICE, MARKETING]), min_size=1, max_size=150))
+def test_service_mail_takes_its_room_from_the_bulk_and_not_beside_it(rate: float, lanes: list[int]) -> None:
+    pace, waiting, sent = Pace(rate), [(NOON, number, lane) for number, lane in enumerate(lanes)], []
+    while waiting:
+        now, number, lane = heapq.heappop(waiting)
+        at = pace.slot("example.com", now, lane)
+        if at == now:
+            sent.append((now, lane))
+        else:
+            heapq.heappush(waiting, (at, number, lane))
+
+    service = [at for at, lane in sent if lane == SERVICE]
+    assert not service or service[-1] - NOON <= timedelta(seconds=2 * len(service) / rate + 2)
+    for first, (at, _) in enumerate(sent):
+        for last, (until, _) in enumerate(sent[first:], first):
+            assert last - first <= rate * (until - at).total_seconds() + 2 * rate + 2

@@ -13,7 +13,7 @@ from schema import markup
 from schema.facts import Facts
 from schema.fill import Unfilled, check, fields, fill
 from schema.journey import default_text
-from schema.journey.campaign import Template
+from schema.journey.campaign import Template, Wording
 from schema.journey.load import load
 from schema.template import Frame, first_name, render, values_of
 
@@ -106,10 +106,12 @@ def test_a_mistake_is_found_with_its_place_before_anybody_is_written_to() -> Non
 
 
 def test_what_a_template_names_is_known_without_filling_it_in() -> None:
-    assert fields("{{ person.first_name | default: company.name }}{% if lead.message %}x{% endif %}") == {
-        "person.first_name",
-        "company.name",
-        "lead.message",
+    assert fields(
+        "{{ person.first_name | default: company.name }}{% if lead.message %}{{ lead.message }}{% endif %}"
+    ) == {
+        "person.first_name": 3,
+        "company.name": 32,
+        "lead.message": 53,
     }
 
 
@@ -162,6 +164,38 @@ def test_links_lead_through_us_and_their_targets_are_kept() -> None:
     ]  # fmt: skip
     assert "https://t.example" not in found.text
     assert 'src="https://t.example/o/1.gif"' in found.html
+
+
+def test_the_link_to_say_no_counts_as_no_click() -> None:
+    frame = Frame(link=lambda number: f"L{number}", plain_links=frozenset({"https://t.example/u/1"}))
+    text = "[no]({{ unsubscribe_url }}) [yes](https://a.example)"
+    found = render(Template(subject="S", text=text), {"unsubscribe_url": "https://t.example/u/1"}, frame)
+
+    assert re.findall(r'href="([^"]+)"', found.html) == ["https://t.example/u/1", "L0"]
+    assert found.links == ["https://a.example"]
+
+
+@pytest.mark.parametrize(
+    ("language", "tag", "text"),
+    [
+        ("de", "de", "Hallo"),
+        ("de-AT", "de", "Hallo"),
+        ("pt-BR", "pt-BR", "Oi"),
+        ("pt-PT", "pt", "Olá"),
+        ("fr", None, "Hello"),
+        ("", None, "Hello"),
+        (None, None, "Hello"),
+    ],
+)
+def test_people_get_the_words_of_their_language_else_the_usual_ones(
+    language: str | None, tag: str | None, text: str
+) -> None:
+    said = {"de": "Hallo", "pt": "Olá", "pt-BR": "Oi"}
+    template = Template(
+        subject="S", text="Hello", languages={code: Wording(subject="S", text=words) for code, words in said.items()}
+    )
+    found, wording = template.said_in(language)
+    assert (found, wording.text) == (tag, text)
 
 
 def test_a_page_that_somebody_wrote_has_what_every_message_needs() -> None:

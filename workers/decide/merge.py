@@ -26,7 +26,7 @@ def united(survivor: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[dict
     for name in provenance.FIELDS:
         if merged[name] and not survivor[name]:
             changes[name] = merged[name]
-            entries[name] = theirs.get(name, _NOBODY)
+            entries[name] = provenance.entry_of(theirs, name) or _NOBODY
     told = {name: entry["receipt"] or None for name, entry in entries.items()}
     for name in provenance.COLLECTIONS:
         new = [member for member in merged[name] if member not in survivor[name]]

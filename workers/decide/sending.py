@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from schema import quiet
 from schema.mailing.message import ANSWER, OPT_IN, SURVEY
+from schema.mailing.wanted import LIFTED_BY_CONSENT, Consent, consents, refusal
 
 if TYPE_CHECKING:
     from schema.facts import Facts
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
     from schema.journey.campaign import Mail
     from schema.store.suppression import Suppressed
 
-MARKETING: Final = "marketing"
-"""The purpose whose refusal is one of all marketing."""
 SURVEYS: Final = "surveys"
 """The purpose of surveys: they need no consent, and who refused them gets none."""
-_LIFTED_BY_CONSENT: Final = frozenset({"unsubscribed", "hard_bounce", "soft_bounces"})
 _WAITS_M: Final = (5, 15, 30, 60, 120, 240, 480, 720, 1440, 1440)
 """Minutes until a message is tried again that was refused for now; after the last of them it has failed."""
 _STATUS: Final = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
@@ -35,14 +33,6 @@ _NOBODY_THERE: Final = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1
 """Enhanced codes (RFC 3463) of an address that does not exist or is closed."""
 _FULL: Final = frozenset({(2, 2), (2, 3), (3, 1), (4, 1), (4, 2), (4, 7)})
 _HARD_CODES: Final = frozenset({550, 551, 553})
-
-
-class Consent(NamedTuple):
-    """The latest answer of a person about one purpose: its id, yes or no, and when it was said."""
-
-    id: str
-    given: bool
-    at: datetime
 
 
 class Go(NamedTuple):
@@ -59,9 +49,10 @@ class Later(NamedTuple):
 
 
 class No(NamedTuple):
-    """It is not to be sent at all, for a reason."""
+    """It is not to be sent at all, for a reason; `missing` is the field that its template needs and does not get."""
 
     reason: str
+    missing: str | None = None
 
 
 Verdict = Go | Later | No
@@ -108,7 +99,7 @@ def _timed(asked: Asked, mail: Mail, now: datetime) -> Verdict:
         return No("no_hours")
     if allowed > now:
         return Later(allowed, "capped" if capped else "quiet_hours")
-    given = _consents(asked, asked.send["purpose"])
+    given = consents(asked.send["purpose"], asked.consent)
     return Go(given.id if given else None)
 
 
@@ -128,20 +119,14 @@ def _unwanted(asked: Asked) -> str | None:
         return _no_surveys(asked)
     if purpose is None:
         return next((held.reason for held in asked.suppressed if not _asked_anew(asked, held)), None)
-    given = _consents(asked, purpose)
-    for held in asked.suppressed:
-        if not (given and held.reason in _LIFTED_BY_CONSENT and given.at > held.at):
-            return held.reason
-    if given:
-        return None
-    return "withdrawn" if {purpose, MARKETING} & asked.consent.keys() else "no_consent"
+    return refusal(purpose, asked.consent, asked.suppressed)
 
 
 def _no_surveys(asked: Asked) -> str | None:
     """Why they are not to be asked: their address is held back, or they said no to surveys or to all there is."""
     answer = asked.consent.get(SURVEYS)
     for held in asked.suppressed:
-        if not (answer and answer.given and held.reason in _LIFTED_BY_CONSENT and answer.at > held.at):
+        if not (answer and answer.given and held.reason in LIFTED_BY_CONSENT and answer.at > held.at):
             return held.reason
     return "withdrawn" if answer and not answer.given else None
 
@@ -149,19 +134,7 @@ def _no_surveys(asked: Asked) -> str | None:
 def _asked_anew(asked: Asked, held: Suppressed) -> bool:
     """Whether that is the mail of a double opt-in that was asked for after the address was given up."""
     send = asked.send
-    return send["campaign"] == OPT_IN and held.reason in _LIFTED_BY_CONSENT and send["planned_at"] > held.at
-
-
-def _consents(asked: Asked, purpose: str) -> Consent | None:
-    """
-    The yes that allows a purpose, unless a later no to all marketing takes it back.
-
-    Of answers given at one moment, as on one page, each is for its own purpose.
-    """
-    given, general = asked.consent.get(purpose), asked.consent.get(MARKETING)
-    if given is None or not given.given:
-        return None
-    return None if general and not general.given and general.at > given.at else given
+    return send["campaign"] == OPT_IN and held.reason in LIFTED_BY_CONSENT and send["planned_at"] > held.at
 
 
 def _capped(mail: Mail, recent: Sequence[datetime], now: datetime) -> datetime | None:

@@ -13,14 +13,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+from schema.consent import MARKETING
 from schema.errors import Permanent
 from schema.mailing.message import ANSWER, OPT_IN, SURVEY, Written, write, write_notice
+from schema.mailing.wanted import Consent
 from schema.store import consents, sends, suppression
 from schema.store.tickets import answers
 from workers import digests
 from workers.batch import Batch
 from workers.decide.nurture import Enrolled, still
-from workers.decide.sending import MARKETING, SURVEYS, Asked, Consent, Go, Later, No, verdict
+from workers.decide.sending import SURVEYS, Asked, Go, Later, No, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -49,11 +51,10 @@ class Ready:
     claimed_at: datetime
     enrolment_id: str | None
     attempts: int
+    lane: int
+    domain: str
+    """Whose pace it keeps."""
     written: Written = field(repr=False)
-
-    @property
-    def domain(self) -> str:
-        return self.written.recipient.rpartition("@")[2]
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Claim:
     """What a claim found: messages in hand, what is not to be sent and why, and how many rows it looked at."""
 
     ready: list[Ready] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, No] = field(default_factory=dict)
     enrolled: set[str] = field(default_factory=set)
     """The enrolments of what is refused."""
     put_off: int = 0
@@ -91,13 +92,14 @@ class Claimer:
         for row in sorted(found, key=lambda row: (row["lane"], -row["priority"], row["due_at"])):
             answer = asking.ask(row)
             if isinstance(answer, No):
-                claim.refused[row["id"]] = answer.reason
+                claim.refused[row["id"]] = answer
                 claim.enrolled |= {row["enrolment_id"]} - {None}
             elif isinstance(answer, Later):
                 later.append({"id": row["id"], "due_at": answer.at, "reason": answer.reason})
             else:
                 going.append(answer)
-        claim.ready = [_ready(row, asking.written[row["id"]], found) for row in going]
+        planned = {row["id"]: row for row in found}
+        claim.ready = [asking.ready(planned[row["id"]], row) for row in going]
         claim.put_off = len(later)
         sends.take(connection, going, later)
         return claim
@@ -156,21 +158,26 @@ class _Asking:
         """Decide about a digest for one of the journey's people, and write what it says now."""
         connection, now = self._batch.connection, self._batch.now
         journey = self._staffed(row)
-        if journey is None:
-            return No("person_gone")
+        if journey is None or self._day_over(row, journey, now):
+            return No("person_gone" if journey is None else "day_over")
         person = journey.people[row["staff"]]
-        if now.astimezone(ZoneInfo(person.tz)).date().isoformat() > row["entry_key"]:
-            return No("day_over")
         if held := self._suppressed.get((self._keys[row["id"]] or "", ""), ()):
             return No(held[0].reason)
         found = digests.written(connection, self._claimer.book, journey, row["staff"], now)
         if found is None:
             return No("nothing_due")
+        if later := self._turn(row):
+            return later
         try:
             written = write_notice(row["id"], journey, person.email, *found, now)
         except Permanent as error:
             return No(error.code)
         return self._going(row, written, None)
+
+    def _day_over(self, row: Row, journey: Journey, now: datetime) -> bool:
+        """Whether the day of a digest is over where its reader is."""
+        day: str = row["entry_key"]
+        return now.astimezone(ZoneInfo(journey.people[row["staff"]].tz)).date().isoformat() > day
 
     def _staffed(self, row: Row) -> Journey | None:
         """The active version of the journey, while whom it goes to is among its people."""
@@ -226,18 +233,22 @@ class _Asking:
             row = {**row, "answer": answer | {"address": source.address if source else None}}
         elif row["campaign"] == ANSWER:
             return No("answer_gone")
+        if later := self._turn(row):
+            return later
         try:
             written = write(row, case.facts, self._journey(row), case.facts.person["email"], claimer.place, now)
         except Permanent as error:
-            return No(error.code)
+            return No(error.code, str(error.facts.get("field") or "") or None)
         return self._going(row, written, go.consent_id)
 
-    def _going(self, row: Row, written: Written, consent_id: str | None) -> Later | dict[str, Any]:
-        """The row of a message that goes, if its turn has come."""
+    def _turn(self, row: Row) -> Later | None:
+        """When a message may go whose turn has not come; asked before it is written, which costs more."""
+        slot = self._claimer.pace.slot(self._domain(row), self._batch.now, row["lane"])
+        return Later(slot, "paced") if slot > self._batch.now else None
+
+    def _going(self, row: Row, written: Written, consent_id: str | None) -> dict[str, Any]:
+        """The row of a message that goes."""
         now = self._batch.now
-        slot = self._claimer.pace.slot(written.recipient.rpartition("@")[2], now)
-        if slot > now:
-            return Later(slot, "paced")
         self.written[row["id"]] = written
         if row["lane"]:
             self._recent.setdefault(row["person_id"], []).append(now)
@@ -256,6 +267,15 @@ class _Asking:
             "at": now,
         }
 
+    def ready(self, row: Row, going: Row) -> Ready:
+        """Return a message that goes, as it is handed over."""
+        written, domain = self.written[row["id"]], self._domain(row)
+        claimed_at, attempts = going["claimed_at"], going["attempts"]
+        return Ready(row["id"], claimed_at, row["enrolment_id"], attempts, row["lane"], domain, written)
+
+    def _domain(self, row: Row) -> str:
+        return (self._keys[row["id"]] or "").rpartition("@")[2]
+
     def _journey(self, row: Row) -> Journey:
         return self._batch.book.version(self._batch.connection, row["journey"])
 
@@ -268,8 +288,3 @@ def _purpose(row: Row) -> str | None:
 def _key(case: Case | None) -> str | None:
     address = case.facts.person.get("email") if case else None
     return suppression.address_key(address) if address else None
-
-
-def _ready(row: Mapping[str, Any], written: Written, found: Sequence[Row]) -> Ready:
-    enrolment = next(each["enrolment_id"] for each in found if each["id"] == row["id"])
-    return Ready(row["id"], row["claimed_at"], enrolment, row["attempts"], written)

@@ -8,6 +8,7 @@ says; only the address of the person whose message it was, whatever a report say
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -35,7 +36,11 @@ _OF_LAST: Final = frozenset({"bounced", "complained", "unsubscribed"})
 """What is about the last message to somebody where it does not say which."""
 _LAST: Final = timedelta(days=14)
 _DELAYED: Final = "delayed"
-_LASTING: Final = frozenset({"hard", "permanent", "hardbounce", "hard_bounce", "blocked", "invalid"})
+_LASTING: Final = frozenset({"hard", "permanent", "hardbounce", "invalid"})
+_SEVERITIES: Final = ("bounce", "type", "bounce_type", "bouncetype", "severity")
+"""Where providers say how bad a bounce is."""
+_MESSAGE_IDS: Final = ("message_id", "smtp_id")
+_WORD: Final = re.compile(r"[^a-z]")
 
 
 class Told(NamedTuple):
@@ -79,14 +84,22 @@ def record(batch: Batch) -> None:
 def _answered(understood: Understood) -> str | None:
     """The send that an arrival names by its message id."""
     found = (send_of(value) for kind, value in understood.keys if kind == THREAD)
-    named = send_of(str(understood.data.get("message_id", "")).strip("<>"))
-    return next(filter(None, found), named)
+    said = _said(understood.data)
+    named = next((said[name] for name in _MESSAGE_IDS if name in said), "")
+    return next(filter(None, found), send_of(named.strip("<>")))
+
+
+def _said(data: dict[str, Any]) -> dict[str, str]:
+    """What a report says, and what a provider's event says in its properties, by the last part of each name."""
+    said = {**data, **(data.get("properties") or {})}
+    return {name.rpartition(".")[2].lower().replace("-", "_"): str(value) for name, value in said.items()}
 
 
 def _bounce(data: dict[str, Any]) -> str:
     """Hard or soft, by the status or by the words of the one who tells."""
-    said = {str(data.get(name, "")).lower().replace(" ", "") for name in ("bounce", "type", "bounce_type", "severity")}
-    return "hard" if said & _LASTING else bounce_of(str(data.get("status", "")))
+    told = _said(data)
+    said = {_WORD.sub("", told.get(name, "").lower()) for name in _SEVERITIES}
+    return "hard" if said & _LASTING else bounce_of(told.get("status", ""))
 
 
 def _hold_back(batch: Batch, told: Told, send_id: str | None) -> None:

@@ -16,12 +16,13 @@ from schema.store import suppression
 from schema.template import Frame, render, values_of
 from workers.decide.entering import Entry, News, Past, enters, next_entry
 from workers.decide.nurture import Enrolled, Sent, still, walk
-from workers.decide.sending import Asked, Consent, Go, Later, verdict
+from workers.decide.sending import Asked, Go, Later, verdict
 from workers.simulate.campaign_tally import CampaignTally, Example, Plan, StepTally, Tally, Told
 
 if TYPE_CHECKING:
     from schema.facts import Facts
     from schema.journey import Journey
+    from schema.mailing.wanted import Consent
     from schema.store.suppression import Suppressed
     from workers.batch import Case
 
@@ -231,14 +232,15 @@ class Life:
         self._look(going, now)
 
     def _unfilled(self, journey: Journey, name: str) -> str | None:
-        """Why a template cannot be filled in for this person; None: it can."""
-        template = journey.templates[name]
-        if not any("{" in (part or "") for part in (template.subject, template.text, template.html, template.preview)):
+        """Why a template cannot be filled in for this person, with the field that is missing; None: it can."""
+        _, wording = journey.templates[name].said_in(self._facts.person.get("language"))
+        if not any("{" in (part or "") for part in (wording.subject, wording.text, wording.html, wording.preview)):
             return None
         try:
-            render(template, values_of(self._facts, journey), Frame())
+            render(wording, values_of(self._facts, journey), Frame())
         except Permanent as error:
-            return error.code
+            field = error.facts.get("field")
+            return f"{error.code}: {field}" if field else error.code
         return None
 
     def _tell(self, going: Going, told: Told) -> None:

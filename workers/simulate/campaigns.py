@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from sqlalchemy import text
 
+from schema.consent import MARKETING
+from schema.mailing.wanted import Consent
 from schema.store import consents, sends, suppression
 from schema.store.ids import uuid_array
 from workers.batch import Batch
 from workers.decide.entering import Past
 from workers.decide.nurture import Enrolled, Sent
-from workers.decide.sending import MARKETING, Consent
 from workers.simulate.campaign_life import Life
 from workers.simulate.campaign_tally import CampaignTally, Plan, Tally
 
@@ -140,6 +141,8 @@ class _Chunk:
                 self._may_enter(life, past.get(case.lead["person_id"], {}))
             if life.ahead:
                 lives.append(life)
+            else:
+                life.play()
         self._know(lives)
         for life in lives:
             life.play()
@@ -173,6 +176,7 @@ class _Chunk:
         tally.running += 1
         if (row["journey_name"], row["campaign"]) in self._asleep:
             tally.stands_still += 1
+            tally.left += 1
             return
         if not self._book.readable(self._connection, row["journey"]):
             return

@@ -81,6 +81,7 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
         campaigns.names,
         _of("lifecycle") | _of("people") | _of("departments") | _of("templates") | _of("campaigns", "name", "steps"),
     ),
+    (campaigns.kinds, _of("campaigns", "enter", "exit", "event") | _of("score", "on")),
     (campaigns.jumps, _STEPS),
     (campaigns.ways, _STEPS),
     (campaigns.entering, _of("campaigns", "enter", "exit", "goal") | _of("lifecycle")),

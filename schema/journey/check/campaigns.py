@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
@@ -65,6 +66,36 @@ def _missing(path: Path, message: str, wrong: str, known: object) -> Finding:
     there = [str(name) for name in known] if isinstance(known, (list, tuple, dict)) else []
     listed = f"; there are {', '.join(there[:8])}" if there else ""
     return Finding(path, message + (nearest(wrong, there) or listed))
+
+
+_OUR_KINDS = (
+    "form",
+    "email",
+    "email.reply",
+    "email.open",
+    "email.click",
+    "email.bounce",
+    "email.complaint",
+    "email.unsubscribe",
+    "email.preferences",
+    "opt_in.confirmed",
+)
+"""Kinds of touchpoints that come by themselves; all others are what a business's own sources call them."""
+
+
+def kinds(view: View) -> Iterator[Finding]:
+    """Events that nothing of ours is called, where something is called nearly so."""
+    for path, campaign in _campaigns(view):
+        for part in ("enter", "exit"):
+            for at, way in enumerate(getattr(campaign, part)):
+                event = way.event
+                if event is None or event in _OUR_KINDS or event in view.journey.score.engagement.on:
+                    continue
+                near = [f"email.{event}"] if f"email.{event}" in _OUR_KINDS else None
+                near = near or difflib.get_close_matches(event, _OUR_KINDS, n=1, cutoff=0.8)
+                if near:
+                    message = f"{event} only comes if a source of yours sends it; did you mean {near[0]}?"
+                    yield warning((*path, part, at, "event"), message)
 
 
 # -- ways through ------------------------------------------------------------------------------------------------------

@@ -22,10 +22,24 @@ _BUILT_IN = {"opt_in": ("link",)}
 """Templates that are used without any campaign, each with what it can name besides."""
 _IN_SURVEYS = ("survey.question", "survey.answers", "survey.url")
 _ALWAYS_KNOWN = frozenset({"person.id", "person.email", "lead.id", "lead.created_at", "lead.state"})
+_OURS = ("unsubscribe_url", "preferences_url")
+"""What every message can name besides the fields of its person."""
 _MORE_FIELDS = {"lead.state": "text", "owner.name": "text", "owner.email": "text"}
 _NOT_IN_MAIL = ("touchpoint", "member", "qualification", "source", "channel", "pool", "state", "owner", "score.cell")
 _WRITTEN = re.compile(r"\{\{-?\s*([\w.]+)\s*(\|[^}]*)?-?\}\}")
 _TAG = re.compile(r"\{%.*?%\}", re.DOTALL)
+_ONE_BRACE = re.compile(r"(?<![{%])\{\s*((?:person|company|lead|score|owner)\.\w[\w.]*)\s*\}(?!\})")
+_LINK = {
+    "markdown": re.compile(r"\]\(\s*<?(?P<to>(?:\{\{[^}]*\}\}|[^()<>\n\"'])*)"),
+    "html": re.compile(
+        r"<a\b[^>]{0,2000}?\bhref\s*=\s*(?P<quote>[\"'])(?P<to>.*?)(?P=quote)", re.IGNORECASE | re.DOTALL
+    ),
+}
+"""Where links lead to: behind `](`, and in `href`."""
+_LEADS = re.compile(r"https?://[^\s/]|mailto:[^\s@]+@|tel:\+?\d|\{[{%]", re.IGNORECASE)
+_BARE_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(/\S*)?$", re.IGNORECASE)
+_FIELD = re.compile(r"\{[{%].*?[}%]\}")
+_BREAK = re.compile(r"\s")
 _CALENDAR = "names no days, so this is never open: add them, as in mon-fri: '09:00-17:00'"
 
 
@@ -146,16 +160,26 @@ def _longer(one: _Ages, other: _Ages) -> _Ages:
 
 def templates(view: View) -> Iterator[Finding]:
     """Templates that cannot be read, that name fields nobody has, or that many people would not get."""
-    used = {step.send for campaign in view.journey.campaigns.values() for step in campaign.steps}
-    surveys = {survey.template for survey in view.journey.surveys.values()}
-    for name, template in view.journey.templates.items():
+    journey = view.journey
+    used = {step.send for campaign in journey.campaigns.values() for step in campaign.steps}
+    surveys = {survey.template for survey in journey.surveys.values()}
+    spoken = dict.fromkeys(tag for template in journey.templates.values() for tag in template.languages)
+    for name, template in journey.templates.items():
         if name not in used | surveys and name not in _BUILT_IN:
             yield warning(("templates", name), "no campaign or survey sends this", of_key=True)
         more = _BUILT_IN.get(name, ()) + (_IN_SURVEYS if name in surveys else ())
-        for part, how in _PARTS:
-            source = getattr(template, part)
-            if source is not None:
-                yield from _template(("templates", name, part), source, how, more)
+        missing = [tag for tag in spoken if tag not in template.languages]
+        if missing and template.languages:
+            message = f"other templates are also in {listing(missing)}; who speaks that gets the words above here"
+            yield warning(("templates", name, "languages"), message, of_key=True)
+        for place, wording in template.wordings():
+            if template.html and not wording.html:
+                message = "the template has a page of its own, and these words have none: people get the usual one"
+                yield warning(("templates", name, *place), message, of_key=True)
+            for part, how in _PARTS:
+                source = getattr(wording, part)
+                if source is not None:
+                    yield from _template(("templates", name, *place, part), source, how, more)
 
 
 _PARTS: tuple[tuple[str, Literal["line", "markdown", "html"]], ...] = (
@@ -173,17 +197,17 @@ def _template(
 
     try:
         fill.check(source, how)
-        named = sorted(fill.fields(source))
+        named = fill.fields(source)
         with suppress(_Unsure):
-            _try(source, how, named)
+            _try(source, how, sorted(named))
     except Permanent as error:
         yield Finding(path, str(error), at=_at(source, error.facts.get("line"), error.facts.get("column")))
         return
+    more = (*more, *_OURS)
     unknown = [field for field in named if field not in more and not _is_field(field)]
     for field in unknown:
-        known = [each for each in (*FIELDS, *_MORE_FIELDS) if _is_field(each)]
-        message = f"{field} is not a field of a message{nearest(field, known)}"
-        yield Finding(path, message, at=max(0, source.find(field)))
+        known = [*(each for each in (*FIELDS, *_MORE_FIELDS) if _is_field(each)), *more]
+        yield Finding(path, f"{field} is not a field of a message{nearest(field, known)}", at=named[field])
     tags = " ".join(_TAG.findall(source))
     told = {*unknown, *more, *_ALWAYS_KNOWN}
     for found in _WRITTEN.finditer(source):
@@ -192,6 +216,25 @@ def _template(
             told.add(field)
             message = f"who has no {field} does not get this: give a default, as in {{{{ {field} | default: '…' }}}}"
             yield warning(path, message, at=found.start(1))
+    for found in _ONE_BRACE.finditer(source):
+        message = f"this is no field and is sent as it stands: a field has two braces, {{{{ {found[1]} }}}}"
+        yield warning(path, message, at=found.start())
+    yield from _links(path, source, how)
+
+
+def _links(path: Path, source: str, how: Literal["line", "markdown", "html"]) -> Iterator[Finding]:
+    """Links that lead nowhere from a mail program, which is on no page of ours."""
+    for found in _LINK[how].finditer(source) if how in _LINK else ():
+        target = found["to"].strip()
+        at = found.start("to")
+        if not target:
+            yield Finding(path, "this link leads nowhere: write where, as in https://example.com/page", at=at)
+        elif not _LEADS.match(target):
+            near = f"https://{target}" if _BARE_HOST.match(target) else "https://example.com/page"
+            yield Finding(path, f"{target[:80]} is no address for a link: write it whole, as in {near}", at=at)
+        elif _BREAK.search(_FIELD.sub("", target)) and how == "markdown":
+            message = "an address has no blank in it, so this is no link: write %20 for it"
+            yield Finding(path, message, at=at)
 
 
 class _Unsure(Exception):
@@ -219,6 +262,9 @@ def _try(source: str, how: Literal["line", "markdown", "html"], named: list[str]
 
 
 def _is_field(path: str) -> bool:
+    of, _, part = path.rpartition(".")
+    if kind(of) == "list" and (part.isdigit() or part in {"first", "last", "size"}):
+        return True
     if path in _MORE_FIELDS:
         return True
     root = path.partition(".")[0]
