@@ -21,6 +21,7 @@ FormOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there instead of to the terminal.")
 ]
+_SHIPPED: Final = "shipped:default"
 KINDS_HELP: Final = "state (lifecycle), flow (flow chart), process (departments as lanes) or crm (stages and KPIs)"
 
 
@@ -40,6 +41,8 @@ def diagram(
     """
     Draw a journey as it is: the active one, a stored version, or a file that need not be switched on yet.
 
+    Where nothing is set up yet, the shipped one is drawn.
+
     Examples: throughline journey diagram state -o state.svg;
     throughline journey diagram process --journey my.yaml -o process.svg
     """
@@ -51,9 +54,14 @@ def diagram(
     try:
         [text] = journey_texts([journey], data_dir)
     except Permanent as error:
-        if error.code != "nothing_here":
+        if error.code != "nothing_here" or data_dir is not None:
             raise
-        raise Permanent(error.code, f"{error} To draw a file, which needs none of that: --journey my.yaml.") from error
+        if journey is not None:
+            message = f"{error} To draw a file, which needs none of that: --journey my.yaml."
+            raise Permanent(error.code, message) from error
+        journey = _SHIPPED
+        [text] = journey_texts([journey], data_dir)
+        print("There is no Throughline here: this is the shipped journey. A file: --journey my.yaml.", file=sys.stderr)
     write(draw(read_journey(text, journey, to_look_at=True), wanted), written_as, output)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
@@ -329,3 +332,13 @@ def test_a_journey_compared_with_itself_has_nothing_changed_and_the_way_back_is_
     gone = {part.id for part in forth.parts if part.change == "removed"}
     assert gone == {part.id for part in back.parts if part.change == "added"}
     assert drawing.nodes[-1].id in gone
+
+
+def test_where_nothing_is_set_up_the_shipped_journey_is_drawn(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "services.cli.main", "journey", "diagram", "state", "--format", "mmd"]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("THROUGHLINE_")}
+
+    drawn = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=True)
+
+    assert "stateDiagram-v2" in drawn.stdout
+    assert "the shipped journey" in drawn.stderr
