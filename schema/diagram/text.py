@@ -53,11 +53,11 @@ def wrapped(text: str, size: float, room: float, *, most: int = 3, bold: bool = 
     A word that is wider than the room is broken within.
     """
     words = " ".join(plain(text).split()).split(" ")
-    lines = _filled(words, size, room, bold)
+    lines = _filled(words, size, room, bold=bold)
     if len(lines) > most:
-        lines = [*lines[: most - 1], _cut(" ".join(lines[most - 1 :]), size, room, bold)]
+        lines = [*lines[: most - 1], _cut(" ".join(lines[most - 1 :]), size, room, bold=bold)]
     elif len(lines) > 1:
-        lines = _even(words, size, room, bold, len(lines))
+        lines = _even(words, size, room, len(lines), bold=bold)
     return tuple(line for line in lines if line)
 
 
@@ -82,19 +82,19 @@ def _width(character: str) -> int:
     return _WIDTHS.get(base, _USUAL if character.islower() else _WIDE * 4 // 5)
 
 
-def _filled(words: Sequence[str], size: float, room: float, bold: bool) -> list[str]:  # noqa: FBT001 - of one module
+def _filled(words: Sequence[str], size: float, room: float, *, bold: bool) -> list[str]:
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if width(longer, size, bold=bold) <= room:
             lines[-1] = longer
             continue
-        *whole, rest = _broken(word, size, room, bold)
+        *whole, rest = _broken(word, size, room, bold=bold)
         lines += [*whole, rest]
     return lines if lines[0] else lines[1:]
 
 
-def _broken(word: str, size: float, room: float, bold: bool) -> list[str]:  # noqa: FBT001
+def _broken(word: str, size: float, room: float, *, bold: bool) -> list[str]:
     parts = [""]
     for character in word:
         if parts[-1] and width(parts[-1] + character, size, bold=bold) > room:
@@ -103,21 +103,21 @@ def _broken(word: str, size: float, room: float, bold: bool) -> list[str]:  # no
     return parts
 
 
-def _cut(line: str, size: float, room: float, bold: bool) -> str:  # noqa: FBT001
+def _cut(line: str, size: float, room: float, *, bold: bool) -> str:
     while line and width(line + ELLIPSIS, size, bold=bold) > room:
         line = line[:-1]
     return line.rstrip() + ELLIPSIS
 
 
-def _even(words: Sequence[str], size: float, room: float, bold: bool, count: int) -> list[str]:  # noqa: FBT001
+def _even(words: Sequence[str], size: float, room: float, count: int, *, bold: bool) -> list[str]:
     """As many lines, about equally long: the narrowest room that still gives no more of them."""
     narrow, wide = 0.0, room
     while wide - narrow > size / 2:
         middle = (narrow + wide) / 2
-        if len(_filled(words, size, middle, bold)) <= count and all(
+        if len(_filled(words, size, middle, bold=bold)) <= count and all(
             width(word, size, bold=bold) <= middle or width(word, size, bold=bold) > room for word in words
         ):
             wide = middle
         else:
             narrow = middle
-    return _filled(words, size, wide, bold)
+    return _filled(words, size, wide, bold=bold)
