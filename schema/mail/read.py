@@ -19,7 +19,7 @@ from schema.mail.languages import FORWARDED
 from schema.mail.mime import Message, take_apart
 from schema.mail.text import LONGEST_TEXT, PRIVATE, passed_on, plain, reply
 from schema.mail.words import Mailbox, decoded, mailboxes, message_ids
-from schema.payload import Fields, Issue, storable
+from schema.payload import Fields, Issue, storable, without_controls
 from schema.understood import Raw, Understood
 
 ENVELOPE_FROM: Final = "envelope-from"
@@ -102,7 +102,7 @@ def _end(understood: Understood, found: Sort, text: str) -> None:
         understood.only_known = True
         understood.data |= {"machine": found.kind} | found.data | ({"suspected": True} if found.suspected else {})
         if text:
-            understood.data["text"] = text[:_LONGEST_MESSAGE]
+            understood.data["text"] = without_controls(text)[:_LONGEST_MESSAGE]
     if found.kind in {"bounce", "complaint"}:
         understood.draft = draft(Fields({}, []), {})
         signed = [key for key in understood.keys if key[0] == "lead"]

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from services.api import (
     campaigns,
+    diagrams,
     feed,
     files,
     health,
@@ -148,6 +149,7 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     )
     for part in (reading, journeys, moves, feed, ops, health, predictions, scores, quarantine, files, campaigns, sends):
         app.include_router(part.router)
+    app.include_router(diagrams.router)
     app.include_router(owners_router)
     app.include_router(people_router)
     app.include_router(clocks_router)

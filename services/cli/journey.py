@@ -1,5 +1,5 @@
 """
-Commands on journeys: check a file, show one in words, say what changes between two, print the language's schema.
+Commands on journeys: check a file, show one in words, say or draw what changes, print the language's schema.
 
 Where a command takes a journey it takes a file, `-` for what comes in by a pipe, `shipped:default`, a stored version,
 or the name of a journey, which stands for its active version. Only the last two need a database.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from schema.errors import Permanent
+from services.cli.diagrams import FormOption, OutOption, form_of, kind_of, write
 from services.cli.place import DataDir, read_settings, transaction
 from services.cli.terminal import AsJson, print_json
 
@@ -33,11 +34,12 @@ _NARROWEST, _WIDEST = 60, 100
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    from services.cli import simulate, versions
+    from services.cli import diagrams, simulate, versions
 
     journeys = typer.Typer(no_args_is_help=True, help="The file that says how leads travel.")
     for command in (check, show, diff, schema):
         journeys.command()(command)
+    journeys.command()(diagrams.diagram)
     journeys.command()(simulate.simulate)
     versions.add_to(journeys)
     app.add_typer(journeys, name="journey", rich_help_panel="Look and change")
@@ -89,21 +91,36 @@ def show(
         sys.stdout.write(printed(found, _width()))
 
 
-def diff(
+def diff(  # noqa: PLR0913 - its options
     before: Annotated[str, typer.Argument(help=f"{WHICH}.")],
     after: Annotated[str, typer.Argument(help="The other one, likewise.")],
+    *,
+    as_diagram: Annotated[bool, typer.Option("--diagram", help="Draw it instead of saying it.")] = False,
+    kind: Annotated[
+        str, typer.Option(metavar="state|flow|process|crm", help="With --diagram: which one.", show_default=True)
+    ] = "state",
+    form: FormOption = None,
+    output: OutOption = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """
-    Say in words what changes from one journey to another; comments and spacing do not count.
+    Say in words what changes from one journey to another, or draw it; comments and spacing do not count.
 
-    Examples: throughline journey diff default my.yaml; throughline journey diff shipped:default my.yaml
+    Examples: throughline journey diff default my.yaml; throughline journey diff shipped:default my.yaml;
+    throughline journey diff --diagram default my.yaml -o changes.svg
     """
+    if not as_diagram and (form or output):
+        raise Permanent("option_unfit", "--format and -o are for the drawing: add --diagram.")
+    from schema.diagram import compared, draw
     from schema.journey.diff import differences, printed
 
+    drawn = (kind_of(kind), form_of(form or ("json" if as_json else None), output)) if as_diagram else None
     texts = journey_texts([before, after], data_dir)
     a, b = (read_journey(text, which, to_look_at=True) for text, which in zip(texts, (before, after), strict=True))
+    if drawn:
+        write(compared(draw(a, drawn[0]), draw(b, drawn[0])), drawn[1], output)
+        return
     found = differences(a, b)
     if as_json:
         ends = {"from": {"name": a.name, "version": a.version}, "to": {"name": b.name, "version": b.version}}

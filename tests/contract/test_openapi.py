@@ -58,6 +58,7 @@ CONTRACT = {
     ("post", "/v1/journeys/{version}/activate"),
     ("post", "/v1/journeys/{name}/rollback"),
     ("post", "/v1/journeys/{version}/migrations"),
+    ("get", "/v1/diagrams/{kind}.{form}"),
     ("get", "/v1/predictions"),
     ("get", "/v1/predictions/{version}"),
     ("get", "/v1/ops/queues"),

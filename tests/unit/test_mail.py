@@ -482,6 +482,11 @@ def test_any_mishap_on_the_way_leaves_a_mail_that_can_be_read_and_kept(seed: str
     assert bool(found.outcome) == bool(found.reason)
 
 
+def test_an_automatic_answer_full_of_zero_bytes_can_be_kept() -> None:
+    found = read(b"Auto-Submitted: auto-replied\r\n\r\nI am away.\r\n\0\0\0")
+    assert found.data["text"].strip() == "I am away."
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_sound_mail_is_read_without_an_issue(seed: str) -> None:
     found = read(SEEDS[seed])
