@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schema.store import journeys
 from schema.store.journeys import JourneyBook
-from workers import looks
-from workers.looks import Looker
+from workers.campaigns import looks
+from workers.campaigns.looks import Looker
 from workers.moves import move_lead
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from schema.store import journeys
-from workers.ticket_service import TicketService
+from workers.helpdesk.by_hand import TicketService
 
 if TYPE_CHECKING:
     from datetime import timedelta

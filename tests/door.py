@@ -34,13 +34,13 @@ from services.api.app import create_app
 from services.cli.serve import GuardedProtocol
 from tests.servers import create_database, drop_database
 from tests.spine import Spine, prepare
-from workers.follow_up_acts import FollowUps
-from workers.merge import Merger
-from workers.opportunity_sales import Sales
+from workers.followups.by_hand import FollowUps
+from workers.helpdesk.by_hand import TicketService
+from workers.identity.merge import Merger
 from workers.owners import Owners
-from workers.retention import Retention
-from workers.survey_answers import Answers
-from workers.ticket_service import TicketService
+from workers.retention.by_hand import Retention
+from workers.sales.by_hand import Sales
+from workers.satisfaction.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -32,18 +32,18 @@ from services.api.manage import create_management
 from services.receive import Receiver
 from services.sources import Sources
 from tests.servers import create_database, drop_database
-from workers.follow import follow
-from workers.follow_up_acts import FollowUps
-from workers.looks import enrol_leads
-from workers.merge import Merger
+from workers.campaigns.follow import follow
+from workers.campaigns.looks import enrol_leads
+from workers.followups.by_hand import FollowUps
+from workers.helpdesk.by_hand import TicketService
+from workers.helpdesk.recalculation import recalculate
+from workers.identity.merge import Merger
 from workers.migration import migrate_leads
-from workers.opportunity_sales import Sales
 from workers.outlook import outlook
 from workers.owners import Owners
-from workers.recalculation import recalculate
-from workers.retention import Retention
-from workers.survey_answers import Answers
-from workers.ticket_service import TicketService
+from workers.retention.by_hand import Retention
+from workers.sales.by_hand import Sales
+from workers.satisfaction.answers import Answers
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PEPPER: Final = b"p" * 32

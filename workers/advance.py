@@ -8,7 +8,8 @@ Advance: where does a lead stand now?
     waits   until time alone may move the lead, and until it is in its state for too long
     tells   lead.transitioned, for each move; lead.overdue, once for each stay
 
-Whatever happens to a lead comes by here: campaigns hear of it when the batch is recorded (`workers/enrolments.py`).
+Whatever happens to a lead comes by here: campaigns hear of it when the batch is recorded
+(`workers/campaigns/enrolments.py`).
 """
 
 from __future__ import annotations

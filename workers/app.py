@@ -19,10 +19,10 @@ from schema.garbage import between_batches
 from schema.messages import HintError, decode
 from schema.store.engine import make_engine
 from workers.broker import make_broker
+from workers.campaigns.looks import Looker
 from workers.deliver import Deliverer
 from workers.hints import Hints
 from workers.learn import baskets
-from workers.looks import Looker
 from workers.runtime import STEPS, Runtime
 from workers.sweep import Sweeper
 

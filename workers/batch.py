@@ -21,13 +21,20 @@ from schema.facts import Facts, Touch
 from schema.store import rows, staff
 from schema.store.ids import uuid_array
 from schema.tables.purchase import ON_CONFLICT
-from workers import belongings, clocks, contracts, enrolments, follow_ups, opportunities, surveys, tickets, timers
+from workers import timers
+from workers.campaigns import enrolments
 from workers.decide.inputs import inputs
+from workers.followups import follow_ups
+from workers.helpdesk import clocks, tickets
+from workers.helpdesk.book import Tickets
+from workers.helpdesk.desks import Desks
+from workers.identity import belongings
 from workers.models import ModelBook
 from workers.pools import Pools
+from workers.retention import contracts
+from workers.sales import opportunities
+from workers.satisfaction import surveys
 from workers.sending import told
-from workers.ticket_book import Tickets
-from workers.ticket_desks import Desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
     from workers.decide.staff import Staff
     from workers.decide.turns import Ledger
     from workers.happening import Happening
-    from workers.people import Arrival
+    from workers.identity.people import Arrival
     from workers.sending.told import Told
     from workers.timers import Timer
 
@@ -260,7 +267,7 @@ class Batch:
     timers: dict[str, Timer] = field(default_factory=dict)
     """What is to be looked at again when, by the id of what it is the timer of (`workers/timers.py`)."""
     clocks: dict[str, Life] = field(default_factory=dict)
-    """The clocks of the tickets in hand (`workers/clocks.py`)."""
+    """The clocks of the tickets in hand (`workers/helpdesk/clocks.py`)."""
     cases: dict[str, Case] = field(default_factory=dict)
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Rows of the people that arrivals are about, with marks of our own beside the columns."""

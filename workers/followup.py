@@ -14,8 +14,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from workers import contracts, follow_ups, opportunities, surveys, tickets
+from workers.followups import follow_ups
+from workers.helpdesk import tickets
+from workers.retention import contracts
 from workers.runtime import step
+from workers.sales import opportunities
+from workers.satisfaction import surveys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

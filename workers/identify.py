@@ -26,9 +26,10 @@ from schema.providers import FETCHED
 from schema.store.ids import new_id
 from schema.understand import understand
 from schema.understood import HELD, Raw
-from workers import belongings, canary, people
+from workers import canary
 from workers.batch import Case, known, lead_facts, person_facts
-from workers.people import Arrival
+from workers.identity import belongings, people
+from workers.identity.people import Arrival
 from workers.runtime import step
 from workers.sending import opt_in, told
 

@@ -4,7 +4,7 @@ Nurture: how far does somebody who is in a campaign go now?
     hears   enrolments whose time has come, or to whose lead something happened
     reads   the enrolment, its lead with person, company and touchpoints, what became of its messages
     writes  the enrolment, once; the steps it took, the messages to send, answers of the person that a step sets
-            the work for people that a step asks for (`workers/follow_ups.py`)
+            the work for people that a step asks for (`workers/followups/follow_ups.py`)
     tells   campaign.exited, campaign.notified, campaign.held, follow_up.requested; and `deliver` of messages
 
 Each person's way is a row of its own: what goes wrong with one is set aside alone. What is planned for one campaign
@@ -22,10 +22,10 @@ from schema import tables
 from schema.events import CampaignExited, CampaignHeld, CampaignNotified, FollowUpRequested
 from schema.store import campaigns, rows
 from schema.store.ids import new_id, uuid_array
-from workers import follow_ups
+from workers.campaigns.enrolments import keep_changed
 from workers.decide.follow_up import Work
 from workers.decide.nurture import Enrolled, Sent, walk
-from workers.enrolments import keep_changed
+from workers.followups import follow_ups
 from workers.runtime import step
 
 if TYPE_CHECKING:

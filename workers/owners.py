@@ -20,9 +20,9 @@ from schema.store import clock, staff
 from schema.store.journeys import JourneyBook
 from workers.decide.assignment import Assignment, assignment
 from workers.decide.staff import Absence, Out, Staff, roster, why_not
+from workers.helpdesk.desks import wake_for
 from workers.moves import with_lead
 from workers.route import accepted, deal
-from workers.ticket_desks import wake_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

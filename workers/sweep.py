@@ -31,11 +31,12 @@ from schema import messages
 from schema.store import campaigns, clock, sends
 from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
-from workers import looks, timers
-from workers.digests import Digests
+from workers import timers
+from workers.campaigns import looks
+from workers.followups.digests import Digests
+from workers.helpdesk.recalculation import Recalculating
+from workers.identity.merge import merge_by_rule
 from workers.learn import baskets
-from workers.merge import merge_by_rule
-from workers.recalculation import Recalculating
 
 if TYPE_CHECKING:
     from datetime import datetime

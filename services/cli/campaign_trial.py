@@ -169,7 +169,7 @@ def _make_people(engine: Engine, people: int, tell: Tell) -> None:
 
 def _enter(url: str, people: int, tell: Tell) -> float:
     """Let everybody in who was there before; return how long it took, in seconds."""
-    from workers import looks
+    from workers.campaigns import looks
 
     engine, book = make_engine(url, name="bench look", hot=True), JourneyBook()
     with engine.begin() as connection:

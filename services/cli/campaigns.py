@@ -253,7 +253,7 @@ def enrol(  # noqa: PLR0913 - its options
     from schema.store import campaigns
     from schema.store.ids import is_id
     from schema.store.journeys import COMMAND_LINE
-    from workers.looks import enrol_leads
+    from workers.campaigns.looks import enrol_leads
 
     if sum((bool(lead), when is not None, everybody)) != 1:
         raise Permanent("leads_not_named", "Say who: --lead ID, --when 'a condition', or --all.")

@@ -39,7 +39,7 @@ def migrate(  # noqa: PLR0913 - its options
     Everybody stays at their step, which is found by its name. Example: throughline campaigns migrate warm_up --dry-run
     """
     from schema.store import campaigns
-    from workers.follow import follow
+    from workers.campaigns.follow import follow
 
     names = dict(map(_pair, map_ or ()))
     with engine(read_settings(data_dir)) as made:

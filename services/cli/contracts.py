@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from schema.contract import Told, What
-    from workers.retention import Retention
+    from workers.retention.by_hand import Retention
 
 _ACTOR = "command line"
 Lead = Annotated[str, typer.Argument(help="The lead's id.")]
@@ -218,7 +218,7 @@ def _retention(data_dir: Path | None, *, dry_run: bool) -> Iterator[Retention]:
     """Contracts on the database; workers hear of what became due, unless nothing is kept."""
     from schema.store.engine import make_engine
     from services.cli.sending import sending
-    from workers.retention import Retention
+    from workers.retention.by_hand import Retention
 
     settings = read_settings(data_dir)
     with database(settings) as url:

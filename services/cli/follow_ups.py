@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from workers.follow_up_acts import FollowUps
+    from workers.followups.by_hand import FollowUps
 
 _ACTOR = "command line"
 Id = Annotated[str, typer.Argument(help="The follow-up's id.")]
@@ -281,7 +281,7 @@ def _changing(
     from schema.store import follow_ups
     from schema.store.engine import make_engine
     from services.cli.sending import sending
-    from workers.follow_up_acts import FollowUps
+    from workers.followups.by_hand import FollowUps
 
     settings = read_settings(data_dir)
     with database(settings) as url:

@@ -106,7 +106,7 @@ def _reason(refused: dict[str, Any]) -> str:
 
 
 def _offers(data_dir: Path | None, who: str) -> dict[str, Any]:
-    from workers.retention import Retention
+    from workers.retention.by_hand import Retention
 
     with engine(read_settings(data_dir)) as made:
         with made.connect() as connection:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from workers.opportunity_sales import Sales
+    from workers.sales.by_hand import Sales
 
 _ACTOR: Final = "command line"
 _NOTHING: Final = "none"
@@ -312,7 +312,7 @@ def _sales(data_dir: Path | None, *, dry_run: bool = False, change: bool = False
     """Opportunities on the database; workers hear of what became due, if anything may."""
     from schema.store.engine import make_engine
     from services.cli.sending import sending
-    from workers.opportunity_sales import Sales
+    from workers.sales.by_hand import Sales
 
     settings = read_settings(data_dir)
     with database(settings) as url:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from workers.merge import Merger
+    from workers.identity.merge import Merger
 
 _ACTOR = "command line"
 Person = Annotated[str, typer.Argument(help="The person's id.")]
@@ -115,7 +115,7 @@ def _merger(data_dir: Path | None, *, dry_run: bool) -> Iterator[Merger]:
     """Merging on the database; workers hear of what became due, unless nothing is kept."""
     from schema.store.engine import make_engine
     from services.cli.sending import sending
-    from workers.merge import Merger
+    from workers.identity.merge import Merger
 
     settings = read_settings(data_dir)
     with database(settings) as url:

@@ -66,7 +66,7 @@ def recalculate(
     What is breached or over stays as it is. A running service does this by itself when a version is activated; what it
     will change is said by --dry-run. Example: throughline sla recalculate --dry-run
     """
-    from workers.recalculation import recalculate as count_anew
+    from workers.helpdesk.recalculation import recalculate as count_anew
 
     with engine(read_settings(data_dir)) as made:
         done = count_anew(made, journey, actor="command line", hint=_nobody, dry_run=dry_run)

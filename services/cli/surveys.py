@@ -137,7 +137,7 @@ def answer(  # noqa: PLR0913 - what an answer is
     Examples: throughline surveys answer 4 0197b2c4-…   or   throughline surveys answer 9 --lead 0197b2c4-… --survey
     would_recommend
     """
-    from workers.survey_answers import Answers
+    from workers.satisfaction.answers import Answers
 
     if (survey_id is None) == (lead is None or survey is None) or (survey_id and (lead or survey or ticket)):
         raise Permanent("survey_unnamed", "Name the survey by its id, or give --lead and --survey.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from schema.journey import Journey
     from schema.settings import Settings
     from services.importing.reading import Row
-    from workers.ticket_replay import Done
+    from workers.helpdesk.replay import Done
 
 _NEEDED: Final = ("case", "activity", "time")
 _KNOWN: Final = (*_NEEDED, "customer", "agent", "text")
@@ -75,7 +75,7 @@ def read(rows: Iterable[Row], columns: Mapping[str, str], zone: ZoneInfo) -> Log
 
     :raises Permanent: `file_too_large`, `columns_unknown`
     """
-    from workers.ticket_replay import Done
+    from workers.helpdesk.replay import Done
 
     log = Log()
     for row in rows:
@@ -233,7 +233,7 @@ def _bring_customers(settings: Settings, url: str, file: Path, log: Log, source:
 def _replay(
     engine: Engine, journey: Journey, source: str, log: Log, kind: str, now: datetime, report: dict[str, Any]
 ) -> None:
-    from workers.ticket_replay import Case, replay
+    from workers.helpdesk.replay import Case, replay
 
     customers = _Customers(log)
     cases = [Case(case, customers.key(case, source), done) for case, done in log.done.items()]

@@ -16,7 +16,7 @@ from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_jso
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workers.ticket_service import TicketService
+    from workers.helpdesk.by_hand import TicketService
 
 _ACTOR = "command line"
 Id = Annotated[str, typer.Argument(help="The ticket's number or id.")]
@@ -133,7 +133,7 @@ def open_(  # noqa: PLR0913 - its options
 
     Example: throughline tickets open 0197b2c4-… question 'Where is my order?' --channel phone
     """
-    from workers.ticket_service import BY_HAND
+    from workers.helpdesk.by_hand import BY_HAND
 
     asked = {"kind": kind, "source": BY_HAND, "channel": channel, "priority": priority, "subject": subject}
     with _service(data_dir, dry_run=dry_run) as service:
@@ -324,7 +324,7 @@ def _service(data_dir: Path | None, *, dry_run: bool) -> Iterator[TicketService]
     """Tickets on the database; workers hear of what became due, unless nothing is kept."""
     from schema.store.engine import make_engine
     from services.cli.sending import sending
-    from workers.ticket_service import TicketService
+    from workers.helpdesk.by_hand import TicketService
 
     settings = read_settings(data_dir)
     with database(settings) as url:

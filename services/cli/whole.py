@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from schema.store.engine import make_engine
 from services.api.app import create_app
 from services.migrate import newest
-from workers.follow import follow
-from workers.follow_up_acts import FollowUps
-from workers.looks import enrol_leads
-from workers.merge import Merger
+from workers.campaigns.follow import follow
+from workers.campaigns.looks import enrol_leads
+from workers.followups.by_hand import FollowUps
+from workers.helpdesk.by_hand import TicketService
+from workers.helpdesk.recalculation import recalculate
+from workers.identity.merge import Merger
 from workers.migration import migrate_leads
 from workers.moves import move_lead
-from workers.opportunity_sales import Sales
 from workers.outlook import outlook as read_outlook
 from workers.owners import Owners
-from workers.recalculation import recalculate
-from workers.retention import Retention
-from workers.survey_answers import Answers
-from workers.ticket_service import TicketService
+from workers.retention.by_hand import Retention
+from workers.sales.by_hand import Sales
+from workers.satisfaction.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,7 @@ from schema.journey import load
 from services.api.keys import SCOPES
 from tests.door import FORM, Door, api_process, house, journey_text
 from tests.management import Seed
-from workers.opportunity_sales import Sales
+from workers.sales.by_hand import Sales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

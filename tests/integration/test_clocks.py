@@ -10,7 +10,7 @@ from sqlalchemy import event
 from schema.settings import Settings
 from schema.store import clocks as store
 from tests.desking import JOURNEY, activate, entries, passes, service, tickets, told, writes
-from workers.recalculation import recalculate
+from workers.helpdesk.recalculation import recalculate
 from workers.sweep import Sweeper
 
 if TYPE_CHECKING:

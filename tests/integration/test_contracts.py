@@ -13,7 +13,7 @@ from schema.contract import Told
 from schema.errors import Permanent
 from schema.store import journeys
 from schema.store.why import told
-from workers.retention import Retention
+from workers.retention.by_hand import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable

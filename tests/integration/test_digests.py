@@ -10,7 +10,7 @@ import pytest
 from schema.settings import Settings
 from schema.store import staff
 from tests.mailroom import Mailroom, journey_text, plain
-from workers.follow_up_acts import FollowUps
+from workers.followups.by_hand import FollowUps
 from workers.sweep import Sweeper
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from schema.errors import Permanent
 from schema.store import journeys
 from schema.store.ids import new_id
 from tests.campaigning import JOURNEY, told
-from workers.follow_up_acts import FollowUps
+from workers.followups.by_hand import FollowUps
 from workers.happening import About, happen
 from workers.moves import move_lead, with_lead
 from workers.owners import Owners

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from schema.journey import default_text
 from schema.store import journeys, merges
 from tests.integration.test_merge import arrives
-from workers.merge import Merger
+from workers.identity.merge import Merger
 
 if TYPE_CHECKING:
     from tests.spine import Spine

@@ -18,7 +18,7 @@ from schema.journey import default_text
 from schema.provenance import entry_of
 from schema.settings import Settings
 from schema.store import journeys, merges
-from workers.merge import Merger, merge_by_rule
+from workers.identity.merge import Merger, merge_by_rule
 from workers.moves import move_lead
 from workers.sweep import Sweeper
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.campaigning import WARM_UP, activate, arrive, enrolled, settle
-from workers.merge import Merger
+from workers.identity.merge import Merger
 
 if TYPE_CHECKING:
     from tests.spine import Spine

@@ -14,9 +14,9 @@ from schema.errors import Permanent
 from schema.store import campaigns, ops
 from schema.store.journeys import JourneyBook
 from tests.campaigning import WARM_UP, activate, arrive, enrolled, look, move, settle, steps, told
+from workers.campaigns.follow import follow
+from workers.campaigns.looks import Looker, begin
 from workers.claim import claim
-from workers.follow import follow
-from workers.looks import Looker, begin
 from workers.runtime import MAX_ATTEMPTS
 from workers.sweep import wake
 

@@ -16,7 +16,7 @@ from schema.journey import default_text
 from schema.store.ids import new_id
 from tests.spine import Spine, prepare
 from workers.moves import move_lead
-from workers.opportunity_sales import Sales
+from workers.sales.by_hand import Sales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

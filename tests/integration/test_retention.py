@@ -18,7 +18,7 @@ from services.api.contracts import Contract, ContractShown, Healths, Offers
 from services.api.people import WholePerson
 from tests.door import api_thread
 from workers.learn import baskets
-from workers.retention import Retention
+from workers.retention.by_hand import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from services.cli.main import app
 from tests.desking import JOURNEY
 from tests.integration.test_clocks import OFFICE, SLAS
 from tests.management import Site, open_site
-from workers.ticket_service import TicketService
+from workers.helpdesk.by_hand import TicketService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,9 +20,9 @@ from tests.desking import JOURNEY, activate, entries, passes, service, tickets, 
 from tests.door import Answer, Door, api_thread
 from tests.mailroom import BASE, Mailroom, plain
 from tests.spine import PEPPER
-from workers.merge import Merger
+from workers.identity.merge import Merger
 from workers.moves import move_lead
-from workers.survey_answers import Answers
+from workers.satisfaction.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

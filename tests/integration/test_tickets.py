@@ -13,9 +13,9 @@ from schema.errors import Permanent
 from schema.ticketing import StatusNotPossible
 from tests.desking import JOURNEY, MAIL, activate, entries, mail, mails, passes, service, tickets, told, writes
 from tests.mailroom import Mailroom, page, plain
-from workers.merge import Merger
+from workers.helpdesk.by_hand import TicketService
+from workers.identity.merge import Merger
 from workers.owners import Owners
-from workers.ticket_service import TicketService
 
 if TYPE_CHECKING:
     from collections.abc import Callable

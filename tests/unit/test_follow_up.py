@@ -14,7 +14,7 @@ from schema.hours import hours
 from schema.journey import Journey, JourneyInvalid, load
 from schema.journey.follow_up import FollowUpRule
 from workers.decide.follow_up import News, due, look, work
-from workers.digests import readers
+from workers.followups.digests import readers
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday

@@ -19,10 +19,10 @@ from schema.mailing.message import ANSWER, OPT_IN, SURVEY, Written, write, write
 from schema.mailing.wanted import Consent
 from schema.store import consents, sends, suppression
 from schema.store.tickets import answers
-from workers import digests
 from workers.batch import Batch
 from workers.decide.nurture import Enrolled, still
 from workers.decide.sending import SURVEYS, Asked, Go, Later, No, verdict
+from workers.followups import digests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -2,8 +2,8 @@
 Contracts: what renews, what ends, and that it is talked about before.
 
     hears   arrivals that tell of contracts, when they are tied to their lead (`take_up`); what people ask for
-            (`workers/retention.py`); the timer of each term (`look`); everything that happens to a lead, for whether
-            somebody is inactive and how well they are (`hear`)
+            (`workers/retention/by_hand.py`); the timer of each term (`look`); everything that happens to a lead, for
+            whether somebody is inactive and how well they are (`hear`)
     writes  contract: one row for each term; its timer
     tells   contract.started, contract.renewal_due, contract.renewed, contract.cancelled, contract.ended;
             as touchpoints contract.started, contract.renewed, contract.ended and customer.inactive
@@ -23,10 +23,11 @@ from sqlalchemy import text
 from schema.events import ContractRenewalDue
 from schema.purchase import KINDS as SALES
 from schema.store.ids import uuid_array
-from workers import health, timers
-from workers.contract_book import CHANNEL, Book, Deal, How, begin, cancel, end, renew, term_of
+from workers import timers
 from workers.decide.contract import Reminder, Term, course, first_term, last_day, next_term
 from workers.happening import About, happen
+from workers.retention import health
+from workers.retention.book import CHANNEL, Book, Deal, How, begin, cancel, end, renew, term_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

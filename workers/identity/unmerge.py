@@ -22,8 +22,9 @@ from schema.errors import Permanent
 from schema.events import PersonUnmerged
 from schema.store import merges, rows
 from schema.store.ids import is_id, uuid_array
-from workers import belongings, campaigns_merged, identify, keys, people, service_merged
-from workers.merge import gain, leads_of, look_again, take_in_hand, two_people
+from workers import identify
+from workers.identity import belongings, campaigns_merged, keys, people, service_merged
+from workers.identity.merge import gain, leads_of, look_again, take_in_hand, two_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from workers.batch import Batch, Case
-    from workers.people import Arrival
+    from workers.identity.people import Arrival
 
 _READ_AT_ONCE: Final = 500
 

@@ -16,9 +16,9 @@ from schema.journey.service import PRIORITIES
 from schema.store import tickets as store
 from schema.store.ids import is_id
 from schema.tables.ticket import STATUSES
-from workers import ticket_acts, ticket_mail, tickets
+from workers.helpdesk import acts, mail, tickets
+from workers.helpdesk.acts import Opening, Said
 from workers.moves import with_lead
-from workers.ticket_acts import Opening, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,11 +79,11 @@ class TicketService:
 
         def act(case: Case) -> Row:
             _may_open(case, opening)
-            ticket = ticket_acts.open_ticket(case, opening, actor=actor)
+            ticket = acts.open_ticket(case, opening, actor=actor)
             if words:
-                ticket_acts.heard(case, ticket, Said(words, opening.channel))
+                acts.heard(case, ticket, Said(words, opening.channel))
             if agent:
-                ticket_acts.assign(case, ticket, agent, actor=actor)
+                acts.assign(case, ticket, agent, actor=actor)
             return ticket
 
         return self._done(lead_id, act, now)
@@ -95,7 +95,7 @@ class TicketService:
             if ticket["status"] == "closed":
                 told = "The ticket is closed for good: open another one, which may refer to it."
                 raise Permanent("ticket_closed", told)
-            ticket_acts.heard(case, ticket, Said(words, channel))
+            acts.heard(case, ticket, Said(words, channel))
 
         return self._change(ticket_id, act, now)
 
@@ -120,9 +120,9 @@ class TicketService:
 
         def act(case: Case, ticket: Row) -> None:
             said = Said(words, channel)
-            entry = ticket_acts.answer(case, ticket, said, actor=_who(case, ticket, actor, agent), status=status)
+            entry = acts.answer(case, ticket, said, actor=_who(case, ticket, actor, agent), status=status)
             if send:
-                ticket_mail.plan(case, ticket, entry)
+                mail.plan(case, ticket, entry)
 
         return self._change(ticket_id, act, now)
 
@@ -132,7 +132,7 @@ class TicketService:
         """Keep a remark for colleagues, which the customer never sees; a closed ticket takes it too."""
 
         def act(case: Case, ticket: Row) -> None:
-            ticket_acts.remark(case, ticket, text=words, actor=_who(case, ticket, actor, agent))
+            acts.remark(case, ticket, text=words, actor=_who(case, ticket, actor, agent))
 
         return self._change(ticket_id, act, now)
 
@@ -158,7 +158,7 @@ class TicketService:
 
         def act(case: Case, ticket: Row) -> None:
             by = _who(case, ticket, actor, agent)
-            ticket_acts.set_status(case, ticket, wanted, actor=by, root_cause=root_cause, resolution=resolution)
+            acts.set_status(case, ticket, wanted, actor=by, root_cause=root_cause, resolution=resolution)
 
         return self._change(ticket_id, act, now)
 
@@ -182,7 +182,7 @@ class TicketService:
 
         def act(case: Case, ticket: Row) -> None:
             wanted = {"kind": kind, "priority": priority, "subject": subject, "desk": desk}
-            ticket_acts.change(case, ticket, actor=actor, **wanted)
+            acts.change(case, ticket, actor=actor, **wanted)
 
         return self._change(ticket_id, act, now)
 
@@ -203,11 +203,11 @@ class TicketService:
 
         def act(case: Case, ticket: Row) -> None:
             if owner is None:
-                ticket_acts.release(case, ticket, actor=actor)
+                acts.release(case, ticket, actor=actor)
             elif only_free:
-                ticket_acts.take(case, ticket, owner, actor=actor)
+                acts.take(case, ticket, owner, actor=actor)
             else:
-                ticket_acts.assign(case, ticket, owner, actor=actor)
+                acts.assign(case, ticket, owner, actor=actor)
 
         return self._change(ticket_id, act, now)
 
@@ -287,7 +287,7 @@ def _who(case: Case, ticket: Row, actor: str, agent: str | None) -> str:
     """In whose name something is done."""
     if agent is None:
         return actor
-    known = ticket_acts.people(case, ticket)
+    known = acts.people(case, ticket)
     if agent not in known:
         raise Permanent("owner_unknown", f"There is nobody of this name; there are {', '.join(sorted(known))}.",
                         known=sorted(known))  # fmt: skip

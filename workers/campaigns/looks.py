@@ -23,8 +23,8 @@ from schema.store import clock
 from schema.store.ids import uuid_array
 from schema.store.journeys import JourneyBook
 from workers.batch import Batch
+from workers.campaigns.enrolments import enrol, enter, keep_changed, pasts
 from workers.decide.nurture import Entry, held_out
-from workers.enrolments import enrol, enter, keep_changed, pasts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -27,8 +27,8 @@ from schema.store import clock, journeys
 from schema.store.engine import is_transient
 from schema.store.ids import uuid_array
 from schema.store.journeys import JourneyBook
-from workers import clocks, tickets
 from workers.batch import Batch
+from workers.helpdesk import clocks, tickets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

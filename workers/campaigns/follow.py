@@ -26,8 +26,8 @@ from schema.store.ids import uuid_array
 from schema.store.journeys import JourneyBook
 from schema.store.rows import as_json
 from workers.batch import Batch
+from workers.campaigns.enrolments import keep_changed
 from workers.decide.nurture import AFTER_LAST
-from workers.enrolments import keep_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,8 +16,8 @@ from schema import lifecycle, tables
 from schema.draft import Draft
 from schema.store import rows
 from schema.store.ids import new_id, uuid_array
-from workers import belongings, keys
 from workers.batch import known
+from workers.identity import belongings, keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from schema.journey import Journey
     from schema.understood import Understood
     from workers.batch import Batch
-    from workers.keys import Found, Key
+    from workers.identity.keys import Found, Key
 
 _LOCK_PEOPLE: Final = text("""
 SELECT p.*, c.name AS c_name, c.domain AS c_domain, c.employees AS c_employees

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from schema.journey.model import Identity
-    from workers.people import Arrival
+    from workers.identity.people import Arrival
 
 Key = tuple[str, str]
 

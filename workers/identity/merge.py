@@ -31,9 +31,9 @@ from schema.store import clock, merges, rows
 from schema.store.engine import is_transient
 from schema.store.ids import is_id, new_id, uuid_array
 from schema.store.journeys import JourneyBook
-from workers import campaigns_merged, people, service_merged
 from workers.batch import Batch, Case
 from workers.decide.merge import further, united
+from workers.identity import campaigns_merged, people, service_merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,7 +130,7 @@ class Merger:
             first: that of `person`; `journey_unreadable`
         :raises Transient: `person_busy`
         """
-        from workers.unmerge import take_back  # noqa: PLC0415 - it is told with the words of this module
+        from workers.identity.unmerge import take_back  # noqa: PLC0415 - it is told with the words of this module
 
         return self.run(partial(take_back, merged=person, actor=actor), now)
 

@@ -18,7 +18,7 @@ from schema.events import TicketAtRisk, TicketBreached, TicketEscalated
 from schema.store import clocks as store
 from workers.decide.clock import Entry, Life, Passed, Ticket, policy
 from workers.happening import About, happen
-from workers.ticket_desks import given
+from workers.helpdesk.desks import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

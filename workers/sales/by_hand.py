@@ -16,10 +16,10 @@ from schema.errors import Permanent
 from schema.store import opportunities as store
 from schema.store.ids import is_id
 from schema.store.journeys import JourneyBook
-from workers import opportunity_figures as figures
 from workers.decide import opportunity as decide
 from workers.moves import make, with_lead
-from workers.opportunity_ledger import CHANNEL, Ledger
+from workers.sales import figures
+from workers.sales.ledger import CHANNEL, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +194,7 @@ class Sales:
     def listed(
         self, *, limit: int = 50, state: str | None = None, **wanted: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Return a page, the latest first, and the cursor of the next; see `opportunity_figures.listed`."""
+        """Return a page, the latest first, and the cursor of the next; see `figures.listed`."""
         with self._engine.connect() as connection:
             return figures.listed(connection, self._book, limit=limit, state=state, **wanted)
 

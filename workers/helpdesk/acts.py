@@ -2,7 +2,7 @@
 What is done to a ticket, whoever does it: opened, written to and answered, noted, changed, resolved, assigned.
 
 Each of these changes a ticket in hand, whose lead is in hand, and says what happened. Who gets the ticket, what its
-clocks say and when it is looked at again is settled for all of them together by `workers/tickets.py`.
+clocks say and when it is looked at again is settled for all of them together by `workers/helpdesk/tickets.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from schema.events import (
 from schema.journey.fields import nearest
 from schema.store.ids import new_id
 from workers.happening import About, happen
-from workers.ticket_book import seconds
-from workers.ticket_desks import given
+from workers.helpdesk.book import seconds
+from workers.helpdesk.desks import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,12 +1,12 @@
 """
 Tickets: what customers want of us, from the first word to the end.
 
-    hears   arrivals (`ticket_arrivals`), whatever was done to a ticket in this batch, timers of tickets
+    hears   arrivals (`arrivals`), whatever was done to a ticket in this batch, timers of tickets
     reads   tickets in hand, the ledgers of their desks, who works, their clocks
     writes  ticket, ticket_entry; whose each is, its clocks, and its one timer: the earliest that anything waits for
     tells   ticket.opened, assigned, replied, waiting, resolved, reopened, closed; service.delivered
 
-What is done to a ticket is done by `ticket_acts`. All that follows from it is settled here, once for a batch: those
+What is done to a ticket is done by `acts`. All that follows from it is settled here, once for a batch: those
 that nobody has are given to somebody, the ones that wait longest first, and then clocks hear of everything.
 """
 
@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from schema.ticketing import UNSOLVED
-from workers import clocks, ticket_acts, ticket_arrivals, timers
-from workers.ticket_acts import Opening, Said, open_ticket
+from workers import timers
+from workers.helpdesk import acts, arrivals, clocks
+from workers.helpdesk.acts import Opening, Said, open_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ __all__ = ["Opening", "Said", "hear", "look", "open_for", "settle"]
 def hear(batch: Batch) -> None:
     """Take up what happened to the leads of a batch."""
     if batch.arrivals:
-        ticket_arrivals.take_up(batch)
+        arrivals.take_up(batch)
     settle(batch)
 
 
@@ -45,7 +46,7 @@ def look(batch: Batch, rows: Sequence[RowMapping]) -> None:
     moments = {ticket["id"]: clocks.look(batch, batch.cases[ticket["lead_id"]], ticket) for ticket in found}
     for ticket in found:
         if ticket["status"] == "resolved" and ticket["closes_at"] <= batch.now:
-            ticket_acts.close(batch.cases[ticket["lead_id"]], ticket)
+            acts.close(batch.cases[ticket["lead_id"]], ticket)
     settle(batch, moments)
 
 
@@ -53,11 +54,11 @@ def open_for(case: Case, wanted: Opening, said: Said | None = None, *, actor: st
     """
     Open a ticket of a lead in hand for an occasion of our own, with what the customer `said`; return its row.
 
-    Raises as `ticket_acts.open_ticket` does.
+    Raises as `acts.open_ticket` does.
     """
     ticket = open_ticket(case, wanted, actor=actor)
     if said is not None:
-        ticket_acts.heard(case, ticket, said)
+        acts.heard(case, ticket, said)
     settle(case.batch)
     return ticket
 

@@ -21,7 +21,7 @@ from schema.store.ids import is_id, new_id
 from workers import timers
 from workers.decide import follow_up
 from workers.decide.follow_up import Work
-from workers.follow_ups import KIND, about, make
+from workers.followups.follow_ups import KIND, about, make
 from workers.happening import happen
 from workers.moves import with_lead
 

@@ -6,7 +6,7 @@ Surveys: who is asked how satisfied they are, and when.
     writes  survey; the send that asks, of the same id; the timer of each, until it is asked and until it expires
     tells   survey.sent, survey.cancelled
 
-What people answer: `workers/survey_answers.py`.
+What people answer: `workers/satisfaction/answers.py`.
 """
 
 from __future__ import annotations

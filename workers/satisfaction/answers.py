@@ -18,12 +18,14 @@ from schema.events import SurveyAnswered
 from schema.journey.fields import nearest
 from schema.store import rows, surveys
 from schema.store.ids import is_id, new_id
-from workers import ticket_acts, tickets, timers
+from workers import timers
 from workers.decide.survey import Plan
 from workers.happening import About, happen
+from workers.helpdesk import acts as ticket_acts
+from workers.helpdesk import tickets
+from workers.helpdesk.acts import Opening, Said
 from workers.moves import with_lead
-from workers.surveys import KIND, row
-from workers.ticket_acts import Opening, Said
+from workers.satisfaction.surveys import KIND, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

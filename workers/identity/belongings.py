@@ -18,7 +18,7 @@ from schema.provenance import Said
 from schema.store import consents, people, surveys, tickets
 from schema.store import contracts as held
 from schema.store.ids import new_id
-from workers import contracts
+from workers.retention import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from schema.draft import Draft
     from workers.batch import Batch, Case
-    from workers.people import Arrival
+    from workers.identity.people import Arrival
 
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
 _FOR_RULES: Final[tuple[tuple[str, Callable[..., Mapping[str, Any]], Any], ...]] = (

@@ -6,7 +6,7 @@ Opportunities: possible sales on their way through a pipeline.
     writes  opportunity, opportunity_change
     tells   opportunity.opened, .won, .lost and .quiet
 
-What somebody does about one is in `workers/opportunity_sales.py`. A lead that an opportunity moved has moved for it
+What somebody does about one is in `workers/sales/by_hand.py`. A lead that an opportunity moved has moved for it
 already; it is only from other moves that something follows here, so that nothing goes round in a circle.
 """
 
@@ -23,7 +23,7 @@ from workers import timers
 from workers.decide.opportunity import chosen
 from workers.decide.stays import Change, Patience, Stay, by_stage, patience, stays
 from workers.happening import About, happen
-from workers.opportunity_ledger import FIRST_LOOK, Ledger
+from workers.sales.ledger import FIRST_LOOK, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

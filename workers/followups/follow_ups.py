@@ -3,7 +3,7 @@ Follow-ups: work for people, with a due time.
 
 `hear` goes with every batch: what happened to its leads makes the work that their journeys' rules say, takes open work
 along with a lead or a ticket that changes hands, and ends what nobody needs any more. `look` reminds, tells what is
-late and escalates it. `ask` is for steps of campaigns. What people do about their work: `workers/follow_up_acts.py`.
+late and escalates it. `ask` is for steps of campaigns. What people do about their work: `workers/followups/by_hand.py`.
 
 The same occasion makes one follow-up only, by `uq_follow_up_occasion`; while one is open, its rule makes no other about
 the same. Whoever changes one has its lead locked.

@@ -21,11 +21,11 @@ from schema.store import offers as offer_rows
 from schema.store.ids import is_id
 from schema.store.journeys import JourneyBook
 from workers.batch import Batch
-from workers.contract_book import Book, Deal, How, begin, cancel, renew, term_of
 from workers.decide.contract import first_term, next_term
 from workers.decide.health import wellness
 from workers.decide.offers import RULE, Association, offers
 from workers.moves import with_lead
+from workers.retention.book import Book, Deal, How, begin, cancel, renew, term_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

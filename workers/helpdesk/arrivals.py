@@ -15,16 +15,16 @@ from schema.errors import Transient
 from schema.mail.read import THREAD
 from schema.store import rows
 from schema.store.ids import uuid_array
-from workers import ticket_acts
 from workers.decide import desk
 from workers.decide.desk import Heard
-from workers.ticket_acts import CUSTOMER, Opening, Said
+from workers.helpdesk import acts
+from workers.helpdesk.acts import CUSTOMER, Opening, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from workers.batch import Batch, Case
-    from workers.people import Arrival
+    from workers.identity.people import Arrival
 
     Row = dict[str, Any]
 
@@ -154,7 +154,7 @@ def _take(batch: Batch, arrival: Arrival, case: Case, heard: Heard) -> None:
             arrival.receipt["id"],
             {"attachments": attached} if attached else {},
         )
-        ticket_acts.heard(batch.cases[row["lead_id"]], row, said)
+        acts.heard(batch.cases[row["lead_id"]], row, said)
         if arrival.understood.message_id:
             batch.tickets.in_thread(row["id"], arrival.understood.message_id)
 
@@ -164,7 +164,7 @@ def _open(batch: Batch, case: Case, heard: Heard, rule: tuple[int, Any] | None, 
     if heard.machine or (rule is None and before is None):
         return None
     if before is not None and before["status"] != "closed":
-        ticket_acts.close(batch.cases[before["lead_id"]], before)
+        acts.close(batch.cases[before["lead_id"]], before)
     kinds = case.newest().service
     kind = rule[1].kind if rule else before["kind"] if before else ""
     if kinds is None or kind not in kinds.kinds:
@@ -179,4 +179,4 @@ def _open(batch: Batch, case: Case, heard: Heard, rule: tuple[int, Any] | None, 
         before["id"] if before else None,
     )
     data = {"rule": rule[0] + 1} if rule else {}
-    return ticket_acts.open_ticket(case, wanted, actor=CUSTOMER, at=heard.at, data=data)
+    return acts.open_ticket(case, wanted, actor=CUSTOMER, at=heard.at, data=data)
