@@ -175,7 +175,7 @@ def test_a_lead_whose_latest_event_is_younger_than_the_transaction_waits_for_the
 
 
 def test_every_step_is_known_by_its_name() -> None:
-    assert set(STEPS) == {"identify", "qualify", "score", "route", "advance", "nurture"}
+    assert set(STEPS) == {"identify", "qualify", "score", "route", "advance", "nurture", "followup"}
     assert len(set(NAMES)) == len(NAMES)
 
 

@@ -110,7 +110,7 @@ def test_ticks_that_come_all_at_once_are_one_sweep(engine: Engine) -> None:
     sweeper = sweep.Sweeper(engine, heard, Settings(sweep_every_s=3600.0))
     for _ in range(5):
         sweeper.hear()
-    assert heard.hints == [("identify", [])]
+    assert heard.hints == [("identify", []), ("kpi", [])]
 
 
 def test_submissions_are_forgotten_when_they_expire_and_not_before(engine: Engine) -> None:
