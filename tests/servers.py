@@ -87,7 +87,8 @@ class Postgres(EmbeddedPostgres):
 
 def create_database(server_url: str, name: str, template: str | None = None) -> str:
     """A new database beside the one that `server_url` names, empty or a copy of `template`; answers its URL."""
-    statement = sql.SQL("create database {} template {}").format(
+    # Copied as files, not through the log: half the time for a database of this size.
+    statement = sql.SQL("create database {} template {} strategy file_copy").format(
         sql.Identifier(name), sql.Identifier(template or "template1")
     )
     with _administer(server_url) as connection:
