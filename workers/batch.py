@@ -230,7 +230,7 @@ class Case:
 
     def newest(self) -> Journey:
         """Its journey's active version, if this code can read it; else its own."""
-        return self.batch.book.by_name(self.batch.connection).get(self.lead["journey_name"]) or self.journey
+        return self.batch.active.get(self.lead["journey_name"]) or self.journey
 
     def begins_at(self) -> str:
         """The step that a known lead begins with when something new has happened to it."""
@@ -287,11 +287,19 @@ class Batch:
     pools: Pools = field(init=False, repr=False)
     tickets: Tickets = field(init=False, repr=False)
     desks: Desks = field(init=False, repr=False)
+    _active: Mapping[str, Journey | None] | None = None
 
     def __post_init__(self) -> None:
         self.pools = Pools(self)
         self.tickets = Tickets(self)
         self.desks = Desks(self)
+
+    @property
+    def active(self) -> Mapping[str, Journey | None]:
+        """The active version of each journey, the same for the whole batch; None where this code cannot read it."""
+        if self._active is None:
+            self._active = self.book.by_name(self.connection)
+        return self._active
 
     def at(self, step: str) -> Iterator[Case]:
         """Yield the cases whose next step is `step`, in order of age."""

@@ -63,7 +63,7 @@ def hear(batch: Batch) -> None:
     heard = [case for case in batch.cases.values() if case.heard]
     if not heard:
         return
-    nurtured, active = batch.book.nurtured(batch.connection), batch.book.by_name(batch.connection)
+    nurtured, active = batch.book.nurtured(batch.connection), batch.active
     concerned = [
         (case, journey)
         for case in heard
