@@ -176,7 +176,11 @@ class LeadMigrated(Event, frozen=True):
 
 
 class LeadTransitioned(Event, frozen=True):
-    """The lead moved between two states of its lifecycle."""
+    """
+    The lead moved between two states of its lifecycle, in a `system`.
+
+    Where the departments are two, it was handed over. Null: the journey does not say.
+    """
 
     name: str
     from_state: str
@@ -184,6 +188,9 @@ class LeadTransitioned(Event, frozen=True):
     actor: str
     reason: str | None
     journey: str
+    from_department: str | None = None
+    to_department: str | None = None
+    system: str | None = None
 
 
 class CampaignEntered(Event, frozen=True):
@@ -643,6 +650,43 @@ class SurveyCancelled(Event, frozen=True):
     reason: str
 
 
+class HandoverMade(Event, frozen=True):
+    """
+    Something of a lead passed from one department to another: a `ticket`, an `opportunity` or a `follow_up`.
+
+    That a `lead` itself did is told by `lead.transitioned`, and here only where it follows another version. `about_id`
+    and `number` name it. `owner` is whose it is there, `system` the one in which it was handed over. `taken`: somebody
+    of that department fetched it.
+    """
+
+    about: str
+    about_id: str
+    number: int
+    what: str
+    from_department: str
+    to_department: str
+    owner: str | None
+    system: str | None
+    actor: str
+    taken: bool
+
+
+class HandoverTaken(Event, frozen=True):
+    """
+    Somebody of the `department` did the first thing about work that had passed to it, `after_s` seconds later.
+
+    `about` says what passed: the `lead`, a `ticket`, an `opportunity` or a `follow_up`; `about_id` and `number` name
+    it.
+    """
+
+    about: str
+    about_id: str
+    number: int
+    department: str
+    actor: str
+    after_s: int
+
+
 class MessageSent(Event, frozen=True):
     """
     A message went out: its mail server, or whatever takes it, has it. Told where somebody says so by hand, too.
@@ -743,6 +787,8 @@ TYPES: Final[dict[str, type[Event]]] = {
     "survey.sent": SurveySent,
     "survey.answered": SurveyAnswered,
     "survey.cancelled": SurveyCancelled,
+    "handover.made": HandoverMade,
+    "handover.taken": HandoverTaken,
     "message.sent": MessageSent,
     "message.failed": MessageFailed,
     "message.unknown": MessageUnknown,

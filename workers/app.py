@@ -17,6 +17,7 @@ from schema import messages
 from schema.errors import Permanent
 from schema.garbage import between_batches
 from schema.messages import HintError, decode
+from schema.store import clock
 from schema.store.engine import make_engine
 from workers.broker import make_broker
 from workers.campaigns.looks import Looker
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from schema.settings import Settings
+    from schema.store.clock import Clock
 
     Hear = Callable[[Sequence[str]], object]
 
@@ -44,11 +46,13 @@ DELIVER: Final = "deliver"
 KPI: Final = "kpi"
 
 
-def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tuple[dramatiq.Broker, Runtime, Hints]:
+def build(
+    settings: Settings, url: str, *, queues: Collection[str] = (), clock: Clock = clock.now
+) -> tuple[dramatiq.Broker, Runtime, Hints]:
     """
     Put a worker process together that serves `queues` (none: all) on the database `url`.
 
-    Connects to nothing yet. Raises Permanent (`queue_unknown`).
+    All of it goes by `clock`. Connects to nothing yet. Raises Permanent (`queue_unknown`).
     """
     register_steps()
     others = (KPI, DELIVER, SWEEP)
@@ -68,22 +72,22 @@ def build(settings: Settings, url: str, *, queues: Collection[str] = ()) -> tupl
         chain=settings.chain,
         batch_size=settings.batch_size,
         pepper=settings.pepper,
+        clock=clock,
     )
     for name in sorted(serves & STEPS.keys() - {NURTURE}):
         _declare(broker, name, lambda ids, name=name: runtime.hear(name, ids))  # type: ignore[misc]
     if NURTURE in serves:
         looker = Looker(engine, hints)
-        _declare(broker, NURTURE, lambda ids: (runtime.hear(NURTURE, ids), looker.hear()))
+        _declare(broker, NURTURE, lambda ids: (runtime.hear(NURTURE, ids), looker.hear(clock())))
     if DELIVER in serves:
-        deliverer = Deliverer(
-            make_engine(url, name="deliver", hot=True, pool_size=settings.smtp_connections + 2), hints, settings
-        )
+        own = make_engine(url, name="deliver", hot=True, pool_size=settings.smtp_connections + 2)
+        deliverer = Deliverer(own, hints, settings, clock=clock)
         broker.add_middleware(DeliveryEnded(deliverer))
         _declare(broker, DELIVER, lambda _: deliverer.wake())
     if KPI in serves:
-        _declare(broker, KPI, lambda _: baskets.count(engine))
+        _declare(broker, KPI, lambda _: baskets.count(engine, clock()))
     if SWEEP in serves:
-        sweeper = Sweeper(engine, hints, settings)
+        sweeper = Sweeper(engine, hints, settings, clock=clock)
         _declare(broker, SWEEP, lambda _: sweeper.hear())
     return broker, runtime, hints
 

@@ -25,6 +25,7 @@ from workers import timers
 from workers.campaigns import enrolments
 from workers.decide.inputs import inputs
 from workers.followups import follow_ups
+from workers.handovers import Handovers
 from workers.helpdesk import clocks, tickets
 from workers.helpdesk.book import Tickets
 from workers.helpdesk.desks import Desks
@@ -174,6 +175,7 @@ class Case:
                 "reason": move.reason,
             },
         )
+        left, there = self.journey.lifecycle.get(move.from_state), self.journey.lifecycle[move.to_state]
         self.tell(
             LeadTransitioned(
                 move.name,
@@ -182,6 +184,9 @@ class Case:
                 actor,
                 move.reason if not move.reason or lifecycle.is_code(move.reason) else None,
                 self.journey.version,
+                left.department if left else None,
+                there.department,
+                self.journey.transition(move.name).system or (left.system if left else None),
             ),
         )
 
@@ -287,12 +292,14 @@ class Batch:
     pools: Pools = field(init=False, repr=False)
     tickets: Tickets = field(init=False, repr=False)
     desks: Desks = field(init=False, repr=False)
+    handovers: Handovers = field(init=False, repr=False)
     _active: Mapping[str, Journey | None] | None = None
 
     def __post_init__(self) -> None:
         self.pools = Pools(self)
         self.tickets = Tickets(self)
         self.desks = Desks(self)
+        self.handovers = Handovers(self)
 
     @property
     def active(self) -> Mapping[str, Journey | None]:
@@ -319,6 +326,10 @@ class Batch:
     def write(self, table: Table, row: Mapping[str, Any]) -> None:
         """Keep a row to be inserted when the batch is recorded."""
         self._inserts[table].append(row)
+
+    def transitions(self) -> Sequence[Mapping[str, Any]]:
+        """Return the moves that leads made in this batch, in order."""
+        return self._inserts[tables.transition]
 
     def change(self, table: Table, row: Mapping[str, Any]) -> None:
         """Keep changed columns of a row, by its `id`, to be written when the batch is recorded."""
@@ -384,6 +395,7 @@ class Batch:
         self.pools.settle()
         for hear in (tickets.hear, opportunities.hear, contracts.hear, surveys.hear, follow_ups.hear, enrolments.hear):
             hear(self)
+        self.handovers.settle()
         self._record_arrivals()  # what was heard of may have made touchpoints
         for case in self.cases.values():
             case.lead["updated_at"] = self.now
@@ -394,6 +406,7 @@ class Batch:
             self.connection,
             rows.Write(tables.decision, self._inserts[tables.decision]),
             rows.Write(tables.event, self._inserts[tables.event]),
+            rows.Write(tables.handover, self._inserts.pop(tables.handover, []), "ON CONFLICT DO NOTHING"),
             rows.Write(tables.send, self._inserts.pop(tables.send, []), "ON CONFLICT DO NOTHING"),
         )
         known = [{name: case.lead[name] for name in _LEAD_CHANGES} for case in self.cases.values() if not case.new]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping
 
     from schema.settings import Settings
+    from schema.store.clock import Clock
     from schema.store.sends import Settled
     from workers.runtime import Hinter
     from workers.sending.claim import Claim, Ready
@@ -75,6 +76,7 @@ class Deliverer:
         *,
         transport: Callable[[], Transport] | None = None,
         most: int = _MOST_AT_ONCE,
+        clock: Clock = clock.now,
     ) -> None:
         self._engine = engine
         self._hints = hints
@@ -82,6 +84,7 @@ class Deliverer:
         self._make = transport or (lambda: make_transport(settings))
         self._lease = timedelta(seconds=settings.send_lease_s)
         self._most = most
+        self._clock = clock
         self._pace = Pace(settings.smtp_rate if settings.smtp_url.get_secret_value() else 0)
         self._threads: list[threading.Thread] = []
         self._woken = threading.Condition()
@@ -133,7 +136,7 @@ class Deliverer:
                 seen = self._wakes
             try:
                 transport = transport or self._make()
-                self._tidy(transport, clock.now())
+                self._tidy(transport, self._clock())
                 while not self._stop.is_set() and self._once(lanes, transport, None):
                     pass
             except ThroughlineError as error:
@@ -152,7 +155,7 @@ class Deliverer:
         transport = self._make()
         try:
             self._tidied_at = float("-inf")
-            self._tidy(transport, now or clock.now())
+            self._tidy(transport, now or self._clock())
             total = 0
             while (found := self._once(_ALL, transport, now)) is not None:
                 total += found
@@ -165,7 +168,7 @@ class Deliverer:
         if self._closed(lanes):
             return None
         with self._engine.begin() as connection:
-            claim = self._claimer.claim(connection, lanes, now or clock.now())
+            claim = self._claimer.claim(connection, lanes, now or self._clock())
         reached("deliver.after_claim")
         if claim.refused:
             self._write_down(lambda connection, at: sends.skip(connection, claim.refused, claim.enrolled, at), now)
@@ -210,7 +213,7 @@ class Deliverer:
         elif isinstance(outcome, Accepted):
             self._pace.took(ready.domain, ready.lane)
         elif isinstance(outcome, Refused) and outcome.for_now:
-            self._pace.pause(ready.domain, now or clock.now(), ready.lane)
+            self._pace.pause(ready.domain, now or self._clock(), ready.lane)
         return outcome
 
     def _settle(self, done: Sequence[tuple[Ready, Outcome]], now: datetime | None) -> None:
@@ -246,7 +249,7 @@ class Deliverer:
         while True:
             try:
                 with self._engine.begin() as connection:
-                    woken = write(connection, now or clock.now())
+                    woken = write(connection, now or self._clock())
             except Transient:  # a lead was told of meanwhile: the next transaction can
                 if time.monotonic() > deadline:
                     raise

@@ -81,6 +81,7 @@ def accepted(case: Case) -> bool:
     case.facts.know(assignment=case.lead["assignment"])
     case.look_again(None, step="route")
     case.tell(LeadAccepted(owner, max(0, int((now - since).total_seconds()))))
+    case.batch.handovers.accepted(case, owner)
     return True
 
 

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, RowMapping
 
+    from schema.store.clock import Clock
+
     Work = Callable[[Batch], None]
 
 log = structlog.get_logger()
@@ -110,6 +112,7 @@ class Runtime:
         patience: timedelta = timedelta(seconds=6),
         book: JourneyBook | None = None,
         pepper: Callable[[], bytes] | None = None,
+        clock: Clock = clock.now,
     ) -> None:
         self.engine = engine
         self._hints = hints
@@ -120,6 +123,7 @@ class Runtime:
         self._book = book or JourneyBook()
         self._models = ModelBook()
         self._pepper = pepper
+        self._clock = clock
         self._later: dict[str, float] = {}
         self._careful_until = time.monotonic() + _CAREFUL_S
 
@@ -171,7 +175,7 @@ class Runtime:
         Only the rows named, or with `more` also others that wait. If some of those were due for long already, their
         attempt is counted instead and nothing is run: the caller then takes them with care.
         """
-        at = now or clock.now()
+        at, started = now or self._clock(), time.monotonic()
         with self.engine.begin() as connection:
             due = self._take(connection, step, ids, at, overdue=at - self._patience, more=more)
             reached("worker.after_lock")
@@ -188,7 +192,8 @@ class Runtime:
         if due:
             reached("worker.after_commit")
             self._hint_on(step, batch)
-            log.info("step.done", step=step.name, taken=len(due), leads=len(batch.cases), ms=_ms_since(at, now))
+            ms = round((time.monotonic() - started) * 1000, 1)
+            log.info("step.done", step=step.name, taken=len(due), leads=len(batch.cases), ms=ms)
         return due
 
     def _take(
@@ -272,7 +277,7 @@ class Runtime:
     def _peek(self, step: Step, ids: Sequence[str], now: datetime | None) -> list[str]:
         """Return what a run that failed had taken, or what it would take now."""
         with self.engine.begin() as connection:
-            return [row["id"] for row in self._take(connection, step, ids, now or clock.now(), more=True)]
+            return [row["id"] for row in self._take(connection, step, ids, now or self._clock(), more=True)]
 
     def _split(self, step: Step, ids: Sequence[str], now: datetime | None, error: Exception) -> None:
         """Run the halves of a batch that failed, down to the one that stands alone."""
@@ -290,7 +295,7 @@ class Runtime:
             self._set_aside(step, row["id"], Permanent("worker_died"), row["attempts"], now)
             return
         with self.engine.begin() as connection:
-            count_attempt(connection, step.subject, [row["id"]], now or clock.now())
+            count_attempt(connection, step.subject, [row["id"]], now or self._clock())
         self._attempt(step, [row["id"]], now)
 
     def _retry(self, step: Step, row_id: str, now: datetime | None, error: Exception) -> None:
@@ -309,7 +314,7 @@ class Runtime:
         self._set_aside(step, row_id, error, attempts, now)
 
     def _set_aside(self, step: Step, row_id: str, error: Exception, attempts: int, now: datetime | None) -> None:
-        at = now or clock.now()
+        at = now or self._clock()
         letter = {
             "id": new_id(),
             "step": step.name,
@@ -352,8 +357,3 @@ def _code(error: Exception) -> str:
         constraint = getattr(diagnosis, "constraint_name", None) or ""
         return " ".join(filter(None, (getattr(error.orig, "sqlstate", None) or "connection", constraint)))
     return "unexpected"
-
-
-def _ms_since(start: datetime, given: datetime | None) -> float | None:
-    """Return the milliseconds a run took, unless a test moved its clock."""
-    return None if given else round((clock.now() - start).total_seconds() * 1000, 1)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from schema.settings import Settings
+    from schema.store.clock import Clock
     from workers.runtime import Hinter
 
 log = structlog.get_logger()
@@ -115,6 +116,7 @@ class Sweeper:
         *,
         portion: int = _WOKEN_AT_ONCE,
         enough: int = _ENOUGH_DUE,
+        clock: Clock = clock.now,
     ) -> None:
         self._engine = engine
         self._hints = hints
@@ -126,6 +128,7 @@ class Sweeper:
         self._recalculating = Recalculating(engine, hints, self._book)
         self._portion = portion
         self._enough = enough
+        self._clock = clock
         self._once = threading.Lock()
         self._swept_at = float("-inf")
         self._remove_at = 0.0
@@ -138,10 +141,10 @@ class Sweeper:
                 return
             self._swept_at = started
         try:
-            self.sweep(clock.now())
+            self.sweep(self._clock())
             if started >= self._remove_at:
-                self._begin_counting(clock.now())
-                removed = [remove(self._engine, clock.now()) for remove in (remove_expired, remove_disabled)]
+                self._begin_counting(self._clock())
+                removed = [remove(self._engine, self._clock()) for remove in (remove_expired, remove_disabled)]
                 more = _REMOVED_AT_ONCE in removed
                 self._remove_at = started + (0.0 if more else _REMOVE_EVERY_S)
         except DBAPIError as error:

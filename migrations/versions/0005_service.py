@@ -38,6 +38,7 @@ CREATE TABLE opportunity (
     stage text NOT NULL,
     stage_since timestamptz NOT NULL,
     owner text,
+    department text,
     amount numeric,
     currency text,
     probability double precision,
@@ -64,6 +65,7 @@ CREATE TABLE opportunity (
 );
 COMMENT ON COLUMN opportunity.stage IS 'of one that is over: where it was';
 COMMENT ON COLUMN opportunity.owner IS 'null: the lead''s';
+COMMENT ON COLUMN opportunity.department IS 'whose work it is; null: nothing says so';
 COMMENT ON COLUMN opportunity.probability IS '0 to 1, as somebody said it; null: that of its stage';
 COMMENT ON COLUMN opportunity.outcome IS 'null: open';
 COMMENT ON COLUMN opportunity.reason IS 'of a lost one: one of its pipeline''s';
@@ -107,6 +109,7 @@ CREATE TABLE ticket (
     subject text,
     desk text,
     owner text,
+    department text,
     waiting_since timestamptz,
     source text NOT NULL,
     channel text NOT NULL,
@@ -131,6 +134,7 @@ CREATE TABLE ticket (
     CONSTRAINT ck_ticket_closed_when_closed CHECK ((status = 'closed') = (closed_at IS NOT NULL)),
     CONSTRAINT uq_ticket_number UNIQUE (number)
 ) WITH (fillfactor = 80);
+COMMENT ON COLUMN ticket.department IS 'whose work it is; null: nothing says so';
 COMMENT ON COLUMN ticket.number IS 'what people call it by';
 COMMENT ON COLUMN ticket.journey IS 'the version whose kinds and clocks are its own';
 COMMENT ON COLUMN ticket.waiting_since IS 'set while nobody of its desk is free';
@@ -139,8 +143,9 @@ COMMENT ON COLUMN ticket.refers_to IS 'the closed ticket that it goes on with';
 COMMENT ON COLUMN ticket.sla IS 'the name of its policy';
 COMMENT ON COLUMN ticket.closes_at IS 'of a resolved one: when it is closed if nobody objects';
 CREATE INDEX ix_ticket_lead ON ticket (lead_id);
+CREATE INDEX ix_ticket_nobody ON ticket (status, id) WHERE owner IS NULL;
 CREATE INDEX ix_ticket_open ON ticket (status, id) WHERE status <> 'closed';
-CREATE INDEX ix_ticket_owner ON ticket (owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX ix_ticket_owner ON ticket (owner, status, id) WHERE owner IS NOT NULL;
 CREATE INDEX ix_ticket_person ON ticket (person_id);
 CREATE INDEX ix_ticket_work ON ticket (owner) WHERE status IN ('new', 'open') AND owner IS NOT NULL;
 CREATE INDEX ix_ticket_waiting ON ticket (journey_name, desk, waiting_since) WHERE waiting_since IS NOT NULL;
@@ -222,6 +227,7 @@ CREATE TABLE follow_up (
     about_id uuid NOT NULL,
     role text NOT NULL,
     owner text,
+    department text,
     created_at timestamptz NOT NULL,
     created_by text NOT NULL,
     due_at timestamptz NOT NULL,
@@ -252,6 +258,7 @@ COMMENT ON COLUMN follow_up.occasion IS 'what it was made for: the same makes no
 COMMENT ON COLUMN follow_up.about_kind IS 'lead, ticket, opportunity, contract, survey';
 COMMENT ON COLUMN follow_up.role IS 'owner of the lead, agent of what it is about, or a person named';
 COMMENT ON COLUMN follow_up.owner IS 'null: nobody has the lead yet';
+COMMENT ON COLUMN follow_up.department IS 'whose work it is; null: nothing says so';
 COMMENT ON COLUMN follow_up.first_due_at IS 'before anybody put it off';
 COMMENT ON COLUMN follow_up.late_at IS 'told that it is late';
 COMMENT ON COLUMN follow_up.outcome IS 'null: open; cancelled where it fell away';
@@ -263,6 +270,45 @@ CREATE INDEX ix_follow_up_lead ON follow_up (lead_id);
 CREATE INDEX ix_follow_up_over ON follow_up (done_at, id) WHERE outcome IS NOT NULL;
 CREATE INDEX ix_follow_up_owner ON follow_up (owner, due_at, id) WHERE outcome IS NULL;
 CREATE INDEX ix_follow_up_owner_over ON follow_up (owner, done_at, id) WHERE outcome IS NOT NULL;
+
+CREATE TABLE handover (
+    about_kind text NOT NULL,
+    about_id uuid NOT NULL,
+    number integer NOT NULL,
+    lead_id uuid NOT NULL,
+    journey text NOT NULL,
+    at timestamptz NOT NULL,
+    what text NOT NULL,
+    from_department text NOT NULL,
+    to_department text NOT NULL,
+    actor text NOT NULL,
+    from_owner text,
+    to_owner text,
+    system text,
+    to_system text,
+    taken_at timestamptz,
+    taken_by text,
+    ended_at timestamptz,
+    CONSTRAINT pk_handover PRIMARY KEY (about_id, number),
+    CONSTRAINT ck_handover_about_known CHECK (about_kind IN ('lead', 'ticket', 'opportunity', 'follow_up')),
+    CONSTRAINT ck_handover_to_another CHECK (from_department <> to_department),
+    CONSTRAINT ck_handover_taken_by_somebody
+        CHECK (taken_at >= at AND (taken_at IS NULL) = (taken_by IS NULL)),
+    CONSTRAINT ck_handover_taken_or_ended CHECK (taken_at IS NULL OR ended_at IS NULL)
+) WITH (fillfactor=90);
+COMMENT ON COLUMN handover.about_kind IS 'lead, ticket, opportunity, follow_up';
+COMMENT ON COLUMN handover.number IS 'of the transition, the entry or the change that it came with';
+COMMENT ON COLUMN handover.journey IS 'the version that says whose work it is';
+COMMENT ON COLUMN handover.what IS 'the transition, or: opened, desk, assigned, made, escalated';
+COMMENT ON COLUMN handover.actor IS 'customer, a person of the journey, a key, journey, campaign';
+COMMENT ON COLUMN handover.system IS 'in which it was handed over';
+COMMENT ON COLUMN handover.to_system IS 'in which it is worked on from then on';
+COMMENT ON COLUMN handover.taken_at IS 'when somebody of the department first did something about it';
+COMMENT ON COLUMN handover.ended_at IS 'it went on, or was over, and nobody had taken it';
+CREATE INDEX ix_handover_department ON handover (to_department, at, about_id, number);
+CREATE INDEX ix_handover_lead ON handover (lead_id) WHERE about_id <> lead_id;
+CREATE INDEX ix_handover_open ON handover (to_department, at, about_id, number)
+    WHERE taken_at IS NULL AND ended_at IS NULL;
 
 CREATE TABLE calendar_feed (
     id uuid NOT NULL,
@@ -444,7 +490,7 @@ ALTER TABLE dead_letter ADD CONSTRAINT ck_dead_letter_subject_known
 COMMENT ON COLUMN dead_letter.subject IS 'receipt, lead or enrolment';
 DROP TABLE
     timer, opportunity, opportunity_change, ticket, ticket_entry, ticket_clock, ticket_pause, follow_up, contract,
-    health, association, association_count, survey, survey_answer, calendar_feed
+    health, association, association_count, survey, survey_answer, calendar_feed, handover
 """
 
 

@@ -11,13 +11,16 @@ off), `last_at`, and `products`, the names and article numbers of what was bough
 `running`, and `ends_on`, the day on which the first of these ends. `person.health` is how well a customer is, 0 to 100;
 `person.satisfaction` has the latest answer to a survey of each kind, `csat` (1 to 5) and `nps` (0 to 10).
 `person.tickets` counts tickets that are not resolved: `open`, and of these `complaints`. `ticket.…` is the ticket that
-desks and policies of `service` ask about; its `text`, and what an arrival says that may open one, only its `opens`.
+desks and policies of `service` ask about, and follow-up rules and surveys that it sets off; its `text`, and what an
+arrival says that may open one, only `opens`. `opportunity.…` is the one that sets off a follow-up rule: `probability`
+is 0 to 1, that of its stage if nobody said one; `quiet` says whether it was told that nothing happens there.
 `lists.…` is not in the table: a journey names its own.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 FIELDS: dict[str, str] = {
     "source": "text",
@@ -78,6 +81,17 @@ FIELDS: dict[str, str] = {
     "ticket.subject": "text",
     "ticket.text": "text",
     "ticket.reopened": "number",
+    "opportunity.pipeline": "text",
+    "opportunity.stage": "text",
+    "opportunity.status": "text",
+    "opportunity.reason": "text",
+    "opportunity.amount": "number",
+    "opportunity.currency": "text",
+    "opportunity.probability": "number",
+    "opportunity.products": "list",
+    "opportunity.competitors": "list",
+    "opportunity.quiet": "flag",
+    "opportunity.reopened": "number",
     "member.name": "text",
     "member.speaks": "list",
     "member.skills": "list",
@@ -94,6 +108,12 @@ def kind(path: str) -> str | None:
         if FIELDS.get(parent) == "map":
             return "any"
     return None
+
+
+def instead(name: str, known: Iterable[str]) -> str:
+    """How a sentence ends that says there is no such name: `; did you mean …?`, else `; there are …, ….`."""
+    names = list(known)
+    return nearest(name, names) or f"; there {'are ' + ', '.join(names[:20]) if names else 'is none'}."
 
 
 def nearest(name: str, known: list[str]) -> str:

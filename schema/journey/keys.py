@@ -58,6 +58,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "Person": {
         **_WORKED,
         "name": "The full name.",
+        "department": "Where they work: tickets, opportunities and follow-ups that they have are its work.",
         "email": "Where notices about leads go.",
         "tz": "The time zone the person works in.",
         "speaks": "Languages, as in de or en; `fits` asks for them as `member.speaks`.",

@@ -117,10 +117,12 @@ class Person(Worked):
     """
     Somebody who can own a lead. Without working hours of their own they work when their pools do.
 
-    With a `digest`, what is overdue and due on the day is mailed to them at that time of each of their working days.
+    What they have is their `department`'s work, whoever else's it would be. With a `digest`, what is overdue and due on
+    the day is mailed to them at that time of each of their working days.
     """
 
     name: Text | None = None
+    department: Name | None = None
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
     tz: Zone = "UTC"
     speaks: tuple[Language, ...] = ()

@@ -47,9 +47,14 @@ class Opens(Part):
 
 
 class Desk(Worked):
-    """People who share tickets by weight, and which are theirs; without `when`: whatever is left."""
+    """
+    People who share tickets by weight, and which are theirs; without `when`: whatever is left.
+
+    They are the work of its `department`, else of that of the whole service.
+    """
 
     label: Text | None = None
+    department: Name | None = None
     when: Question | None = None
     members: Annotated[dict[Name, Annotated[StrictInt, Field(ge=1, le=1000)]], Field(min_length=1)]
 

@@ -38,6 +38,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "hours": "When tickets are given out, written here; outside of it they wait.",
         "calendar": "When tickets are given out, by name: one of `calendars`.",
         "label": "What people call the desk.",
+        "department": "Whose work its tickets are; without it as `service` says.",
         "when": "Which tickets the desk takes; the last desk has none.",
         "members": "People with their weight: 2 gets twice what 1 gets.",
     },
@@ -63,7 +64,8 @@ def lines(journey: Journey) -> Iterator[tuple[int, str]]:
         label = f" ({desk.label})" if desk.label else ""
         yield 0, f"Desk {name}{label}: {f'if {said(desk.when)}' if desk.when else 'whatever is left'}."
         shares = words.shares(desk.members)
-        yield 1, "; ".join(f"{member}: {share}" for member, share in shares.items()) + "."
+        by = f"; by {desk.department}" if desk.department else ""
+        yield 1, "; ".join(f"{member}: {share}" for member, share in shares.items()) + f"{by}."
         calendar = journey.calendars.get(desk.calendar) if desk.calendar else desk.hours
         if calendar:
             named = f"in the hours of {desk.calendar}" if desk.calendar else f"on {words.hours(calendar)}"

@@ -293,6 +293,7 @@ def _people(journey: Journey) -> Iterator[Line]:
 
 def _person(journey: Journey, person: Person) -> str:
     parts = [", ".join(part for part in (person.name, person.email, person.tz) if part)]
+    parts += [f"department {person.department}"] if person.department else []
     parts += [f"speaks {words.listing(person.speaks)}"] if person.speaks else []
     parts += [f"skills {words.listing(person.skills)}"] if person.skills else []
     parts += [f"takes {words.capacity(person.capacity)}"] if person.capacity else []

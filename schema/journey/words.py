@@ -61,10 +61,10 @@ def percent(part: int, whole: int) -> str:
 
 
 def shares(weights: Mapping[str, int]) -> dict[str, str]:
-    """What everybody's weight comes to: `2 of 3 turns, 67%`; `every turn` for somebody alone."""
+    """What everybody's weight comes to: `2 of 3 turns, 67%`; `every turn` for somebody alone, whatever they weigh."""
     whole = sum(weights.values())
     if len(weights) == 1:
-        return dict.fromkeys(weights, "every turn")
+        return dict.fromkeys(weights, "every turn" + (f" (weight {whole})" if whole > 1 else ""))
     return {name: f"{weight} of {whole} turns, {percent(weight, whole)}" for name, weight in weights.items()}
 
 

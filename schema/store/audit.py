@@ -5,7 +5,8 @@ The audit behind the account: what receipts say became of them, held against wha
     touchpoint_missing     processed or merged, without its touchpoint
     lead_missing           processed or merged, without its lead
     receipt_missing        acknowledged to its sender, and not there
-    touchpoint_unfounded   a touchpoint whose receipt is not there or says that nothing came of it
+    touchpoint_unfounded   a touchpoint whose receipt is not there or says that nothing came of it; or one of our own
+                           work, and what it tells of is not there
     lead_adrift            live, and nobody's: no owner, no place in a queue, no timer, nothing due (`account` looks)
     lead_forgotten         in the middle of its steps, and neither due nor in an open dead letter
     lead_without_timer     says what it waits for, and nothing will wake it
@@ -70,12 +71,18 @@ WHERE s.receipt_ids[1] >= CAST(:first AS uuid) AND s.receipt_ids[1] < CAST(:last
   AND NOT EXISTS (SELECT FROM receipt AS r WHERE r.id = told.id)
 ORDER BY told.id
 """)
-_UNFOUNDED: Final = text("""
+# What our own work left came by no receipt: there has to be the thing that it tells of.
+_FOUNDS: Final = " UNION ALL ".join(
+    f"SELECT 1 FROM {thing} WHERE id = CAST(t.data ->> '{thing}' AS uuid)"  # noqa: S608 - our own names
+    for thing in ("ticket", "opportunity", "contract", "survey", "follow_up", "lead")
+)
+_UNFOUNDED: Final = text(f"""
 SELECT t.source, width_bucket(t.id, CAST(:bounds AS uuid[])) AS slice, t.id
 FROM touchpoint AS t LEFT JOIN receipt AS r ON r.id = t.id AND r.status IN ('processed', 'merged')
 WHERE t.id >= CAST(:first AS uuid) AND t.id < CAST(:last AS uuid) AND r.id IS NULL
+  AND NOT (t.source = 'throughline' AND EXISTS ({_FOUNDS}))
 ORDER BY t.id
-""")
+""")  # noqa: S608 - our own text
 _LEADS: Final = text("""
 SELECT kind, id FROM (
     SELECT l.id, CASE

@@ -7,11 +7,12 @@ Every statement finds its rows by an index; lists are read in pages.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from schema.errors import Permanent
 from schema.store.ids import is_id, uuid_array
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+Status = Literal["active", "cancelled", "renewed", "ended"]
+OVER: Final = ("renewed", "ended")
+"""What only a contract that is over can be; a cancelled one may run until the end of its term."""
 LARGEST_PAGE: Final = 200
 MOST_TERMS: Final = 200
 
@@ -44,13 +48,14 @@ SELECT {_COLUMNS}, chain.number FROM chain JOIN contract AS c USING (id) ORDER B
 _RUNNING: Final = text(f"""
 SELECT {_COLUMNS} FROM contract
 WHERE ended_at IS NULL AND ends_on <= COALESCE(CAST(:until AS date), 'infinity')
+  AND (CAST(:status AS text) IS NULL OR status = :status)
   AND (CAST(:day AS date) IS NULL OR (ends_on, id) > (CAST(:day AS date), CAST(:after AS uuid)))
 ORDER BY ends_on, id LIMIT :limit
 """)  # noqa: S608 - our own text
 _OF: Final = """
 WITH own AS MATERIALIZED (SELECT {columns} FROM contract WHERE {of} = CAST(:of AS uuid))
 SELECT * FROM own WHERE ends_on <= COALESCE(CAST(:until AS date), 'infinity')
-  AND (NOT :running OR ended_at IS NULL)
+  AND (NOT :running OR ended_at IS NULL) AND (CAST(:status AS text) IS NULL OR status = :status)
   AND (CAST(:day AS date) IS NULL OR (ends_on, id) > (CAST(:day AS date), CAST(:after AS uuid)))
 ORDER BY ends_on, id LIMIT :limit
 """
@@ -93,17 +98,25 @@ def contracts(  # noqa: PLR0913 - what a list may be asked for
     person: str | None = None,
     lead: str | None = None,
     until: date | None = None,
-    running: bool = True,
+    status: Status | None = None,
+    running: bool = False,
     cursor: str | None = None,
     limit: int = 50,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """
     Return one page of contracts, those that end first at first, and the cursor of the next page.
 
-    All that run and end by `until`; of one `person` or `lead` also, without `running`, those that are over.
+    All that run and end by `until`; of one `person` or `lead`, unless `running`, also those that are over.
+
+    :raises Permanent: `filter_missing`, those that are over are listed of one person or lead; `cursor_invalid`
     """
+    if status in OVER and not (person or lead):
+        raise Permanent("filter_missing", "Contracts that are over are listed of one person or lead: say whose.")
+    if cursor is not None and not _is_cursor(cursor):
+        raise Permanent("cursor_invalid", "This is not a cursor of this list.")
     day, _, after = (cursor or "").partition("_")
-    asked = {"until": until, "day": day or None, "after": after or None, "limit": limit + 1, "running": running}
+    asked = {"until": until, "day": day or None, "after": after or None, "limit": limit + 1}
+    asked |= {"status": status, "running": running}
     if person or lead:
         question = _OF_PERSON if person else _OF_LEAD
         rows = connection.execute(question, asked | {"of": person or lead}).mappings().all()
@@ -114,8 +127,7 @@ def contracts(  # noqa: PLR0913 - what a list may be asked for
     return [shown(dict(row), now) for row in rows[:limit]], following
 
 
-def is_cursor(cursor: str) -> bool:
-    """Tell whether a cursor is one of the lists above."""
+def _is_cursor(cursor: str) -> bool:
     day, _, contract_id = cursor.partition("_")
     try:
         return is_id(contract_id) and date.fromisoformat(day).isoformat() == day

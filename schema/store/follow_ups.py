@@ -173,7 +173,7 @@ def shown(row: RowMapping, now: datetime) -> dict[str, Any]:
     """A follow-up as it is told: its row with the columns of its person beside."""
     over = row["outcome"] is not None
     return {name: row[name] for name in _FIELDS} | {
-        "journey": row["journey_name"],
+        "journey_name": row["journey_name"],
         "status": "open" if not over else "cancelled" if row["outcome"] == FELL_AWAY else "done",
         "overdue": not over and row["due_at"] <= now,
         "about": {"kind": row["about_kind"], "id": row["about_id"]},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from schema.errors import Permanent
-from schema.journey.fields import nearest
+from schema.journey.fields import instead
 from schema.store.ids import uuid_array
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ FROM opportunity_change WHERE opportunity_id = CAST(:id AS uuid) ORDER BY number
 """)
 _OF_LEADS: Final = text("SELECT * FROM opportunity WHERE lead_id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
 _OPEN: Final = text("SELECT * FROM opportunity WHERE id = ANY(CAST(:ids AS uuid[])) AND outcome IS NULL ORDER BY id")
+_SOME: Final = text("SELECT * FROM opportunity WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
 _ONE_OF_LEAD: Final = text(
     "SELECT * FROM opportunity WHERE id = CAST(:id AS uuid) AND lead_id = CAST(:lead AS uuid) FOR UPDATE"
 )
@@ -178,9 +179,9 @@ def find(connection: Connection, book: JourneyBook, name: str | None = None, jou
     found = [place for place in there if name in {None, place.name}]
     names = sorted({place.name for place in there})
     if not found:
-        near = (nearest(name, names) if name else "") or (f"; there are {', '.join(names)}" if names else "")
-        none = "" if names else "; the active journeys have none (`pipelines` in the journey file)"
-        raise Permanent("pipeline_unknown", f"There is no such pipeline{near}{none}.", known=names)
+        none = "; the active journeys have none (`pipelines` in the journey file)."
+        words = f"There is no such pipeline{instead(name or '', names) if names else none}"
+        raise Permanent("pipeline_unknown", words, known=names)
     if len(found) > 1:
         which = ", ".join(f"{place.name} of {place.journey.name}" for place in found)
         raise Permanent("pipeline_not_named", f"There are several ({which}): name the pipeline and the journey.")
@@ -190,10 +191,10 @@ def find(connection: Connection, book: JourneyBook, name: str | None = None, jou
 # -- one and many ------------------------------------------------------------------------------------------------------
 
 
-def listed(connection: Connection, *, limit: int, state: str | None, **wanted: str | None) -> list[Row[Any]]:
+def listed(connection: Connection, *, limit: int, status: str | None, **wanted: str | None) -> list[Row[Any]]:
     """Return a page, the latest first; `wanted` may be `pipeline`, `journey`, `stage`, `owner`, `lead` and `cursor`."""
     given = {name: value for name, value in wanted.items() if value is not None}
-    conditions = [_CONDITIONS[name] for name in ([state] if state else []) + list(given)]
+    conditions = [_CONDITIONS[name] for name in ([status] if status else []) + list(given)]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     # Only the rows of the page are looked at closely.
     page = f"(SELECT * FROM opportunity AS o {where} ORDER BY o.id DESC LIMIT :limit)"  # noqa: S608 - our own texts
@@ -227,6 +228,11 @@ def of_leads(connection: Connection, lead_ids: Iterable[str]) -> list[dict[str, 
     """Return all of these leads, the oldest first."""
     wanted = uuid_array(lead_ids)
     return [dict(row) for row in connection.execute(_OF_LEADS, {"ids": wanted}).mappings()] if wanted != "{}" else []
+
+
+def some(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Return these."""
+    return [dict(row) for row in connection.execute(_SOME, {"ids": uuid_array(ids)}).mappings()]
 
 
 def still_open(connection: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:

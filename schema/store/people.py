@@ -115,7 +115,7 @@ def person(connection: Connection, person_id: str) -> dict[str, Any] | None:
         "keys": [dict(key) for key in connection.execute(_KEYS, asked).mappings()],
         "consents": consents.of_person(connection, row["id"]),
         "purchases": _totals(connection, row["id"]) | {"items": bought, "next": more},
-        "contracts": contracts.contracts(connection, clock.now(), person=row["id"], limit=MOST_SHOWN)[0],
+        "contracts": contracts.contracts(connection, clock.now(), person=row["id"], running=True, limit=MOST_SHOWN)[0],
         "health": contracts.health(connection, [row["id"]]).get(row["id"]),
         "leads": [dict(lead) for lead in connection.execute(_LEADS, asked).mappings()],
         "created_at": row["created_at"],

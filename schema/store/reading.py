@@ -87,7 +87,14 @@ SELECT at, kind, id, name, data FROM (
                               'reason', reason, 'journey', journey)
     FROM transition WHERE lead_id = CAST(:id AS uuid)
   UNION ALL
-    SELECT time, 4, 'event', lead_id::text || '.' || sequence::text, type, lpad(sequence::text, 10, '0'),
+    SELECT at, 4, 'handover', about_id::text || '.' || number::text, what,
+           about_id::text || lpad(number::text, 10, '0'),
+           jsonb_build_object('about', jsonb_build_object('kind', about_kind, 'id', about_id),
+                              'from_department', from_department, 'to_department', to_department, 'actor', actor,
+                              'system', system, 'taken_at', taken_at, 'taken_by', taken_by, 'ended_at', ended_at)
+    FROM handover WHERE about_id = CAST(:id AS uuid) OR (lead_id = CAST(:id AS uuid) AND about_id <> lead_id)
+  UNION ALL
+    SELECT time, 5, 'event', lead_id::text || '.' || sequence::text, type, lpad(sequence::text, 10, '0'),
            jsonb_build_object('sequence', sequence, 'data', data)
     FROM event WHERE lead_id = CAST(:id AS uuid)
 ) AS story ORDER BY at, rank, place LIMIT :limit OFFSET :offset
@@ -181,7 +188,7 @@ def timeline(
     limit: int = 500,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """
-    Return the lead's story in order of time: receipts, touchpoints, decisions, transitions, events.
+    Return the lead's story in order of time: receipts, touchpoints, decisions, transitions, hand-overs, events.
 
     Also returns the offset of the next page. The story only grows at its end, except for what is told late.
     """

@@ -61,7 +61,7 @@ _WHERE: Final = {
     "agent": "agent = :agent",
     "lead": "lead_id = CAST(:lead AS uuid)",
     "about": "about_id = CAST(:about AS uuid)",
-    "state": "state = :state",
+    "status": "state = :status",
 }
 _ASKED: Final = text("""
 SELECT v.id, v.kind, v.state, v.score, v.expires_at, v.person_id, v.survey, v.journey, v.journey_name,
@@ -84,7 +84,7 @@ class Wanted(NamedTuple):
     agent: str | None = None
     lead: str | None = None
     about: str | None = None
-    state: str | None = None
+    status: str | None = None
 
 
 # -- what others ask ---------------------------------------------------------------------------------------------------
@@ -147,7 +147,8 @@ def one(connection: Connection, survey_id: str) -> dict[str, Any] | None:
 def shown(row: RowMapping) -> dict[str, Any]:
     """A survey as it is shown."""
     shown_row = {name: row[name] for name in _FIELDS if name not in {"person_id", "journey_name"}}
-    shown_row |= {"journey": row["journey_name"], "version": row["journey"], "due_at": row["due_at"]}
+    shown_row |= {"journey_name": row["journey_name"], "journey": row["journey"], "due_at": row["due_at"]}
+    shown_row["status"] = shown_row.pop("state")
     shown_row["about"] = {"kind": shown_row.pop("about_kind"), "id": shown_row.pop("about_id")}
     shown_row["person"] = {"id": row["person_id"], "name": row["person_name"], "email": row["person_email"]}
     shown_row["mail"] = {"state": row["mail"], "reason": row["mail_reason"]} if row["mail"] else None

@@ -44,7 +44,7 @@ WHERE t.id = ANY(CAST(:ids AS uuid[])) ORDER BY t.id DESC
 _BY_NUMBER: Final = text("SELECT id FROM ticket WHERE number = :number")
 _ENTRIES: Final = text("""
 SELECT e.number, e.at, e.recorded_at, e.kind, e.actor, e.channel, e.body, e.machine, e.touchpoint_id, e.data,
-       s.state AS sent
+       CASE WHEN s.bounced_at IS NULL THEN s.state ELSE 'bounced' END AS sent, s.reason AS sent_reason
 FROM ticket_entry AS e LEFT JOIN send AS s ON s.id = CAST(e.data ->> 'send' AS uuid)
 WHERE e.ticket_id = CAST(:id AS uuid) AND e.number > :after ORDER BY e.number LIMIT :limit
 """)
@@ -110,7 +110,7 @@ def tickets(
     given = {name: value for name, value in given.items() if value is not None}
     by = frozenset(given.keys() & _CONDITIONS.keys())
     statuses = (asked.status,) if asked.status else STATUSES if {"lead", "found"} & by else _NOT_CLOSED
-    narrow = bool({"lead", "found", "owner"} & by)
+    narrow = bool({"lead", "found"} & by)
     parameters = given | {"statuses": list(statuses), "limit": limit + 1}
     ids = list(connection.execute(_page(by, closed="closed" in statuses, narrow=narrow), parameters).scalars())
     return shown(connection, ids[:limit], now=now), ids[limit - 1] if len(ids) > limit else None
@@ -123,7 +123,9 @@ def _page(asked: frozenset[str], *, closed: bool, narrow: bool) -> TextClause:
     if narrow:
         by_status = ["status = ANY(CAST(:statuses AS text[]))"]
         return text(f"SELECT id FROM ticket WHERE {' AND '.join(by_status + where)} ORDER BY id DESC LIMIT :limit")  # noqa: S608 - our own texts
-    one = ["status = one.status", *where, *([] if closed else ["status <> 'closed'"])]
+    # Whose they are has indexes of its own; those of nobody or of somebody may be few among many that are open.
+    whose = bool({"owner", "unowned"} & asked)
+    one = ["status = one.status", *where, *([] if closed or whose else ["status <> 'closed'"])]
     return text(f"""
         SELECT found.id FROM unnest(CAST(:statuses AS text[])) AS one(status) CROSS JOIN LATERAL (
             SELECT id FROM ticket WHERE {" AND ".join(one)} ORDER BY id DESC LIMIT :limit

@@ -15,6 +15,7 @@ from schema.tables.dead_letter import dead_letter
 from schema.tables.decision import decision
 from schema.tables.event import consumer, event
 from schema.tables.follow_up import calendar_feed, follow_up
+from schema.tables.handover import handover
 from schema.tables.health import health
 from schema.tables.hint import hint
 from schema.tables.importing import import_run
@@ -57,6 +58,7 @@ __all__ = [
     "enrolment_step",
     "event",
     "follow_up",
+    "handover",
     "health",
     "hint",
     "import_run",

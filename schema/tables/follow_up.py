@@ -37,6 +37,7 @@ follow_up = Table(
     Column("about_id", UUID(as_uuid=False), nullable=False),
     Column("role", Text, nullable=False, comment="owner of the lead, agent of what it is about, or a person named"),
     Column("owner", Text, comment="null: nobody has the lead yet"),
+    Column("department", Text, comment="whose work it is; null: nothing says so"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_by", Text, nullable=False),
     Column("due_at", DateTime(timezone=True), nullable=False),

@@ -36,6 +36,7 @@ opportunity = Table(
     Column("stage", Text, nullable=False, comment="of one that is over: where it was"),
     Column("stage_since", DateTime(timezone=True), nullable=False),
     Column("owner", Text, comment="null: the lead's"),
+    Column("department", Text, comment="whose work it is; null: nothing says so"),
     Column("amount", Numeric),
     Column("currency", Text),
     Column("probability", Float, comment="0 to 1, as somebody said it; null: that of its stage"),

@@ -45,6 +45,7 @@ ticket = Table(
     Column("subject", Text),
     Column("desk", Text),
     Column("owner", Text),
+    Column("department", Text, comment="whose work it is; null: nothing says so"),
     Column("waiting_since", DateTime(timezone=True), comment="set while nobody of its desk is free"),
     Column("source", Text, nullable=False),
     Column("channel", Text, nullable=False),
@@ -71,7 +72,8 @@ ticket = Table(
     Index("ix_ticket_lead", "lead_id"),
     Index("ix_ticket_person", "person_id"),
     Index("ix_ticket_open", "status", "id", postgresql_where=text("status <> 'closed'")),
-    Index("ix_ticket_owner", "owner", "id", postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_ticket_nobody", "status", "id", postgresql_where=text("owner IS NULL")),
+    Index("ix_ticket_owner", "owner", "status", "id", postgresql_where=text("owner IS NOT NULL")),
     Index("ix_ticket_work", "owner", postgresql_where=text("status IN ('new', 'open') AND owner IS NOT NULL")),
     Index(
         "ix_ticket_waiting", "journey_name", "desk", "waiting_since", postgresql_where=text("waiting_since IS NOT NULL")

@@ -195,8 +195,17 @@ class Tickets(Protocol):
     def heard(self, ticket_id: str, text: str, channel: str) -> dict[str, Any]:
         """Keep what the customer said."""
 
-    def answer(
-        self, ticket_id: str, text: str, channel: str, *, actor: str, agent: str | None, status: str | None, send: bool
+    def answer(  # noqa: PLR0913 - what may be said of an answer
+        self,
+        ticket_id: str,
+        text: str,
+        channel: str,
+        *,
+        actor: str,
+        agent: str | None,
+        status: str | None,
+        send: bool,
+        seen: int | None,
     ) -> dict[str, Any]:
         """Keep an answer, and send it."""
 
@@ -212,6 +221,7 @@ class Tickets(Protocol):
         agent: str | None,
         root_cause: str | None,
         resolution: str | None,
+        seen: int | None,
     ) -> dict[str, Any]:
         """Have one be in another status."""
 

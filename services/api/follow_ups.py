@@ -58,7 +58,7 @@ class FollowUp(Shape):
 
     id: str
     lead_id: str
-    journey: str
+    journey_name: str
     rule: str | None = Field(description="Of the journey, or `campaign/step`; null: made by hand.")
     text: str
     about: Subject

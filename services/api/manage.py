@@ -31,9 +31,11 @@ from services.api import (
 from services.api.clocks import router as clocks_router
 from services.api.context import Context
 from services.api.contracts import router as contracts_router
+from services.api.customers import router as customers_router
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
 from services.api.follow_ups import router as follow_ups_router
+from services.api.handovers import router as handovers_router
 from services.api.merging import router as merging_router
 from services.api.opportunities import router as opportunities_router
 from services.api.owners import router as owners_router
@@ -154,8 +156,10 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     app.include_router(people_router)
     app.include_router(clocks_router)
     app.include_router(contracts_router)
+    app.include_router(customers_router)
     app.include_router(merging_router)
     app.include_router(follow_ups_router)
+    app.include_router(handovers_router)
     app.include_router(opportunities_router)
     app.include_router(tickets_router)
     app.include_router(surveys_router)

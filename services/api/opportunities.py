@@ -133,7 +133,7 @@ _SHOWN: Final[dict[str, Any]] = {"response_model": shapes.OpportunityChanged, "r
 async def list_opportunities(  # noqa: PLR0913 - its filters
     request: Request,
     *,
-    state: Annotated[shapes.Status | None, Query(description="Only those that are open, or were won or lost.")] = None,
+    status: Annotated[shapes.Status | None, Query(description="Only those that are open, or were won or lost.")] = None,
     pipeline: Named = None,
     journey: Named = None,
     stage: Named = None,
@@ -147,7 +147,7 @@ async def list_opportunities(  # noqa: PLR0913 - its filters
     if lead is not None and not is_id(lead):
         return listed([])
     wanted = {"pipeline": pipeline, "journey": journey, "stage": stage, "owner": owner, "lead": lead, "cursor": place}
-    items, following = await run_in_threadpool(context(request).sales.listed, limit=limit, state=state, **wanted)
+    items, following = await run_in_threadpool(context(request).sales.listed, limit=limit, status=status, **wanted)
     return listed(items, following)
 
 

@@ -43,7 +43,7 @@ class Opportunity(Shape):
     id: str
     lead_id: str
     person_id: str
-    journey: str
+    journey_name: str
     pipeline: str
     name: str | None
     status: Status

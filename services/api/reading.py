@@ -82,7 +82,7 @@ async def timeline(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
 ) -> Response:
-    """Tell a lead's whole story: receipts, touchpoints, decisions, transitions, events. Scope `leads:read`."""
+    """Tell a lead's story: receipts, touchpoints, decisions, transitions, hand-overs, events. Scope `leads:read`."""
     await known_lead(request, lead_id)
     items, following = await read(request, reading.timeline, lead_id, offset=_offset(cursor), limit=limit)
     return listed(items, str(following) if following else None)

@@ -129,7 +129,7 @@ class Moment(Shape):
     """One entry of a lead's story."""
 
     at: datetime
-    kind: Literal["receipt", "touchpoint", "decision", "transition", "event"]
+    kind: Literal["receipt", "touchpoint", "decision", "transition", "handover", "event"]
     id: str
     name: str
     data: dict[str, Any]

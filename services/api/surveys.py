@@ -29,7 +29,7 @@ router = APIRouter(tags=["surveys"])
 Id = Annotated[str, Path(max_length=100)]
 Code = Annotated[str, Query(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="The name that the journey uses.")]
 Kind = Literal["csat", "nps"]
-State = Literal["planned", "sent", "answered", "cancelled", "expired"]
+Status = Literal["planned", "sent", "answered", "cancelled", "expired"]
 Channel = Literal["phone", "chat", "email", "form", "social", "meeting", "other"]
 _UUID: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 USUAL: Final = timedelta(days=90)
@@ -63,14 +63,14 @@ class Survey(Shape):
 
     id: str
     lead_id: str
-    journey: str
-    version: str
+    journey_name: str
+    journey: str = Field(description="The version whose survey it is.")
     survey: str
     kind: Kind
     about: Subject
     person: Whom
     agent: str | None = Field(description="Whose work it is about, as it was when they were asked.")
-    state: State
+    status: Status
     reason: str | None = Field(description="Why they were not asked.")
     asked_by: str = Field(description="email, or the channel on which somebody asked in person.")
     mail: Mail | None
@@ -173,7 +173,7 @@ _READS: Final[dict[str, Any]] = {"dependencies": [may("surveys:read")]}
 _OVER: Final[dict[int | str, dict[str, Any]]] = {
     409: {
         "model": ProblemDocument,
-        "description": "`survey_over`: its `state` says whether it was cancelled or its time is over; `lead_merged`.",
+        "description": "`survey_over`: its `status` says whether it was cancelled or its time is over; `lead_merged`.",
     },
 }
 
@@ -184,14 +184,14 @@ async def list_surveys(  # noqa: PLR0913 - its filters
     *,
     survey: Code | None = None,
     agent: Code | None = None,
-    state: State | None = None,
+    status: Status | None = None,
     lead: Annotated[str | None, Query(pattern=_UUID)] = None,
     about: Annotated[str | None, Query(pattern=_UUID, description="A ticket's id, or whatever it is about.")] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=surveys.LARGEST_PAGE)] = 50,
 ) -> Response:
     """List who is asked what and what they answered, planned last first. Scope `surveys:read`."""
-    wanted = Wanted(survey, agent, lead, about, state)
+    wanted = Wanted(survey, agent, lead, about, status)
     items, following = await read(request, surveys.listed, wanted, cursor=checked_cursor(cursor), limit=limit)
     return listed(items, following)
 
@@ -275,7 +275,7 @@ def _problem(error: ThroughlineError) -> Problem:
         return Problem(404, "lead_not_found", "There is no such lead.")
     if error.code == "survey_unknown" and "known" not in error.facts:
         return Problem(404, *_GONE)
-    facts: dict[str, Any] = {name: error.facts[name] for name in ("state", "known", "into") if name in error.facts}
+    facts: dict[str, Any] = {name: error.facts[name] for name in ("status", "known", "into") if name in error.facts}
     if error.code in _POINTERS:
         return Problem(422, error.code, str(error), pointer=f"/body/{_POINTERS[error.code]}", **facts)
     return Problem(409, error.code, str(error), **facts)

@@ -56,7 +56,8 @@ class Entry(Shape):
     machine: bool = Field(description="An automatic answer: it counts as none.")
     touchpoint_id: str | None
     data: dict[str, Any]
-    sent: str | None = Field(description="What became of an answer that was to be sent by mail.")
+    sent: str | None = Field(description="What became of an answer that was to be mailed: as of a send, or `bounced`.")
+    sent_reason: str | None = Field(description="Why it was not sent.")
     public: bool
 
 

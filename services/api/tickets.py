@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -35,6 +35,10 @@ Called = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
 Id = Annotated[str, Path(max_length=100, description="The ticket's id, or its number.")]
 Channel = Literal["phone", "chat", "email", "form", "social", "meeting", "other"]
 By = Annotated[Name | None, Field(description="In whose name: one of the journey's people.")]
+Seen = Annotated[
+    StrictInt | None,
+    Field(ge=1, description="How many `entries` it had when you looked: 409 if the customer has written since."),
+]
 _UUID: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
@@ -70,6 +74,7 @@ class Message(_Asked):
     by: By = None
     status: Literal["open", "waiting", "on_hold"] | None = None
     send: bool = False
+    seen: Seen = None
 
 
 class Note(_Asked):
@@ -86,6 +91,7 @@ class Changing(_Asked):
     by: By = None
     root_cause: Code | None = None
     resolution: Words | None = None
+    seen: Seen = None
 
 
 class Assigning(_Asked):
@@ -109,8 +115,8 @@ _CONFLICTS: Final[dict[int | str, dict[str, Any]]] = {
     409: {
         "model": ProblemDocument,
         "description": "`status_not_possible`: `now` is what it is, `possible` what it can become; `ticket_closed`; "
-        "`ticket_taken`: `owner` has it; `ticket_exists`: `ticket_id`; `no_address` and `mail_not_configured`: it "
-        "cannot be sent; `lead_merged`.",
+        "`customer_wrote` since what was `seen`; `ticket_taken`: `owner` has it; `ticket_exists`: `ticket_id`; "
+        "`no_address` and `mail_not_configured`: it cannot be sent; `lead_merged`.",
     },
 }
 _SHOWN: Final[dict[str, Any]] = {"response_model": shapes.TicketShown, "responses": _CONFLICTS}
@@ -182,8 +188,8 @@ async def say(
     service = context(request).tickets
     ticket = await _id(request, ticket_id)
     if wanted.said_by == "customer":
-        if wanted.send or wanted.status or wanted.by:
-            detail = "`send`, `status` and `by` are about our answers, not about what the customer said."
+        if wanted.send or wanted.status or wanted.by or wanted.seen:
+            detail = "`send`, `status`, `by` and `seen` are about our answers, not about what the customer said."
             raise Problem(422, "not_an_answer", detail, pointer="/body/said_by")
         return await _done(service.heard, ticket, wanted.text, wanted.channel)
     return await _done(
@@ -195,6 +201,7 @@ async def say(
         agent=wanted.by,
         status=wanted.status,
         send=wanted.send,
+        seen=wanted.seen,
     )
 
 
@@ -230,6 +237,7 @@ async def set_status(
         agent=wanted.by,
         root_cause=wanted.root_cause,
         resolution=wanted.resolution,
+        seen=wanted.seen,
     )
 
 
@@ -276,7 +284,7 @@ _STATUS: Final = {
     "root_cause_unknown": 422,
 }
 _POINTERS: Final = {"owner_unknown": "owner", "root_cause_required": "root_cause", "root_cause_unknown": "root_cause"}
-_TOLD: Final = ("possible", "known", "owner", "ticket_id", "into")
+_TOLD: Final = ("possible", "known", "owner", "ticket_id", "into", "entries")
 
 
 async def _id(request: Request, called: str) -> str:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, database, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, print_fields, print_json, print_table
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    check_ids,
+    more,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,34 +52,40 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="contracts", rich_help_panel="Look and change")
 
 
-def list_(
+def list_(  # noqa: PLR0913 - its options
+    *,
     person: Annotated[str | None, typer.Option(help="Only of this person: id, e-mail address or phone number.")] = None,
+    lead: Annotated[str | None, typer.Option(help="Only of this lead.")] = None,
     ends_by: Annotated[str | None, typer.Option(help="Only those that end by this day, as 2026-12-31.")] = None,
-    over: Annotated[bool, typer.Option("--over", help="With those that are over; needs --person.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
+    status: Annotated[
+        Literal["active", "cancelled", "renewed", "ended"] | None,
+        typer.Option(help="Only these; renewed and ended ones need --person or --lead."),
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """
-    List contracts that run, those that end first at first.
+    List contracts that run, those that end first at first; of one person or lead those that are over too.
 
     Example: throughline contracts list --ends-by 2026-12-31
     """
     from schema.store import clock, contracts
 
-    if over and person is None:
-        raise Permanent("filter_missing", "Contracts that are over are listed of one person: add --person.")
+    check_ids(lead=lead)
     with transaction(read_settings(data_dir)) as connection:
         whose = person_of(connection, person) if person else None
         until = _day(ends_by)
         items, following = contracts.contracts(
-            connection, clock.now(), person=whose, until=until, running=not over, limit=limit
+            connection, clock.now(), person=whose, lead=lead, until=until, status=status, cursor=cursor, limit=limit
         )
     if as_json:
         print_json({"items": items, "next": following})
         return
     columns = ["contract", "ends on", "days left", "status", "amount", "renews itself", "products"]
-    print_table(columns, map(_row, items), empty="No contract runs.")
+    print_table(columns, map(_row, items), empty="No contracts.")
+    more(following)
 
 
 def show(contract: Contract, data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -11,7 +11,19 @@ import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, database, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_json, print_table, read_duration
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    check_ids,
+    more,
+    plain,
+    print_fields,
+    print_json,
+    print_table,
+    read_duration,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +36,6 @@ if TYPE_CHECKING:
 _ACTOR = "command line"
 Id = Annotated[str, typer.Argument(help="The follow-up's id.")]
 Who = Annotated[str, typer.Argument(help="The short name that the journey uses.")]
-Limit = Annotated[int, typer.Option(min=1, max=200, help="At most so many.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,12 +50,15 @@ def add_to(app: typer.Typer) -> None:
 # -- looking -----------------------------------------------------------------------------------------------------------
 
 
-def list_(
+def list_(  # noqa: PLR0913 - its options
+    *,
     owner: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
     until: Annotated[str | None, typer.Option(help="Due before then, in the owner's time zone.")] = None,
     status: Annotated[Literal["open", "done", "cancelled"], typer.Option(help="Which.")] = "open",
-    about: Annotated[str | None, typer.Option(help="About this ticket, opportunity, contract or lead.")] = None,
+    about: Annotated[str | None, typer.Option(help="About this ticket, opportunity, contract or survey.")] = None,
+    lead: Annotated[str | None, typer.Option(help="All that belongs to this lead.")] = None,
     limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,20 +68,17 @@ def list_(
     Example: throughline follow-ups list --owner ana
     """
     from schema.store import clock, follow_ups
-    from schema.store.ids import is_id
 
-    if about is not None and not is_id(about):
-        raise Permanent("id_invalid", "Give the id of what it is about, as in 0197b2c4-….")
+    check_ids(about=about, lead=lead)
     with transaction(read_settings(data_dir)) as connection:
         zone = _zone(connection, owner)
-        wanted = follow_ups.Wanted(status, owner, _moment(until, zone), None, about)
-        items, following = follow_ups.listed(connection, wanted, clock.now(), limit=limit)
+        wanted = follow_ups.Wanted(status, owner, _moment(until, zone), None, about, lead)
+        items, following = follow_ups.listed(connection, wanted, clock.now(), cursor=cursor, limit=limit)
     if as_json:
         print_json({"items": items, "next": following})
         return
     _table(items, zone, empty=f"Nothing is {status}.")
-    if following:
-        print(f"There are more: --limit, or --until a time before {_shown(items[-1]['due_at'], zone)}.")
+    more(following)
 
 
 def day(owner: Who, limit: Limit = 20, data_dir: DataDir = None, as_json: AsJson = False) -> None:

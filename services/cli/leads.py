@@ -200,6 +200,8 @@ def _moment(item: dict[str, Any]) -> list[object]:
     data = item["data"]
     if item["kind"] == "transition":
         detail = f"{data['from_state']} to {data['to_state']}"
+    elif item["kind"] == "handover":
+        detail = f"{data['from_department']} to {data['to_department']} ({data['about']['kind']})"
     else:
         detail = " ".join(str(data[key]) for key in ("outcome", "reason") if data.get(key))
     return [item["at"], item["kind"], item["name"], detail]

@@ -10,7 +10,18 @@ import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, database, read_settings
-from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_json, print_table
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    check_ids,
+    more,
+    plain,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,30 +62,26 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(  # noqa: PLR0913 - its options
     *,
-    state: Annotated[Literal["open", "won", "lost"] | None, typer.Option(help="Only these.")] = None,
+    status: Annotated[Literal["open", "won", "lost"] | None, typer.Option(help="Only these.")] = None,
     stage: Stage = None,
     owner: Annotated[str | None, typer.Option(help="Only theirs.")] = None,
     lead: Annotated[str | None, typer.Option(help="Only those of this lead.")] = None,
     pipeline: OfPipeline = None,
     journey: OfJourney = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Read on: `next` of the last answer.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """
     List opportunities, the latest first.
 
-    Example: throughline opportunities list --state open --owner ana
+    Example: throughline opportunities list --status open --owner ana
     """
-    from schema.store.ids import is_id
-
-    for given, what in ((lead, "lead"), (cursor, "cursor")):
-        if given is not None and not is_id(given):
-            raise Permanent(f"{what}_invalid", f"{plain(given)} is no {what} of ours.")
+    check_ids(lead=lead, cursor=cursor)
     wanted = {"stage": stage, "owner": owner, "lead": lead, "pipeline": pipeline, "journey": journey, "cursor": cursor}
     with _sales(data_dir) as sales:
-        found, after = sales.listed(limit=limit, state=state, **wanted)
+        found, after = sales.listed(limit=limit, status=status, **wanted)
     if as_json:
         print_json({"items": found, "next": after})
         return
@@ -85,8 +92,7 @@ def list_(  # noqa: PLR0913 - its options
         for each in found
     ]  # fmt: skip
     print_table(columns, rows, empty="None.")
-    if after and sys.stdout.isatty():
-        print(f"more: --cursor {after}")
+    more(after)
 
 
 def show(opportunity: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -104,7 +110,7 @@ def show(opportunity: Id, data_dir: DataDir = None, as_json: AsJson = False) -> 
         {
             "opportunity": found["id"],
             "lead": found["lead_id"],
-            "pipeline": f"{found['pipeline']} of {found['journey']}",
+            "pipeline": f"{found['pipeline']} of {found['journey_name']}",
             "name": found["name"],
             "status": found["status"] + (f": {found['reason']}" if found["reason"] else ""),
             "stage": f"{found['stage']} since {plain(found['stage_since'])}",

@@ -43,6 +43,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - an option each
     """
     Say what a journey would have done to the leads that came in, compared with the one that is active.
 
+    It plays how leads are qualified, scored, routed and moved; what opportunities, tickets, contracts, follow-ups,
+    surveys and campaigns told is taken as it was recorded.
+
     Nothing is changed: recorded arrivals are decided about again, by both journeys, with the clock of then. The
     leads are those of the journey that is compared with.
 

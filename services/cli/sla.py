@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.place import DataDir, engine, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, print_json, print_table, read_duration, read_moment
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    long,
+    more,
+    print_json,
+    print_table,
+    read_duration,
+    read_moment,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +44,8 @@ def due(
     before: Annotated[
         str | None, typer.Option(help="Only what is due by then: 2h, or a moment as 2026-11-21T09:30Z.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,12 +58,13 @@ def due(
 
     now = clock.now()
     with transaction(read_settings(data_dir)) as connection:
-        items, following = clocks.due(connection, now, before=_moment(before, now), limit=limit)
+        items, following = clocks.due(connection, now, before=_moment(before, now), cursor=cursor, limit=limit)
     if as_json:
         print_json({"items": items, "next": following})
         return
     columns = ["ticket", "priority", "owner", "promise", "state", "left", "due", "by"]
     print_table(columns, map(_row, items), empty="Nothing that is promised is due.")
+    more(following)
 
 
 def recalculate(
@@ -86,7 +99,7 @@ def words(done: dict[str, Any]) -> list[str]:
     for what, phrase in _CHANGES:
         if number := done["clocks"][what]:
             by = done["most_s"].get(what)
-            said.append(f"  {_many(number, 'clock')} {phrase}{f', by up to {_long(by)}' if by else ''}")
+            said.append(f"  {_many(number, 'clock')} {phrase}{f', by up to {long(by)}' if by else ''}")
     if done["clocks"]["breached"]:
         said.append(f"  {_many(done['clocks']['breached'], 'clock')} breached by that")
     if done["left"]:
@@ -98,19 +111,9 @@ def _many(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _long(seconds: float) -> str:
-    """`2d 4h`, `35m`: a length in its two largest units."""
-    left, parts = int(seconds), []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2]) or "0s"
-
-
 def _row(item: dict[str, Any]) -> list[object]:
     ticket = item["ticket"]
-    left = f"-{_long(-item['left_s'])}" if item["left_s"] < 0 else _long(item["left_s"])
+    left = f"-{long(-item['left_s'])}" if item["left_s"] < 0 else long(item["left_s"])
     promise = item["metric"].replace("_", " ")
     number = f"#{ticket['number']}"
     return [number, ticket["priority"], ticket["owner"], promise, item["state"], left, item["due_at"], item["policy"]]

@@ -8,7 +8,19 @@ import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, engine, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_json, print_table, read_moment
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    check_ids,
+    more,
+    plain,
+    print_fields,
+    print_json,
+    print_table,
+    read_moment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,35 +40,38 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="surveys", rich_help_panel="Look and change")
 
 
-def list_(
+def list_(  # noqa: PLR0913 - its options
+    *,
     survey: Name = None,
     agent: Agent = None,
-    state: Annotated[
+    status: Annotated[
         Literal["planned", "sent", "answered", "cancelled", "expired"] | None, typer.Option(help="Only these.")
     ] = None,
     lead: Annotated[str | None, typer.Option(help="Only of this lead.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """
     List who is asked what and what they answered, what was planned last first.
 
-    Example: throughline surveys list --state answered --agent ana
+    Example: throughline surveys list --status answered --agent ana
     """
     from schema.store import surveys
-    from schema.store.ids import is_id
     from schema.store.surveys import Wanted
 
-    if lead is not None and not is_id(lead):
-        raise Permanent("id_invalid", "Give the lead's id, as in 0197b2c4-….")
+    check_ids(lead=lead, cursor=cursor)
     with transaction(read_settings(data_dir)) as connection:
-        items, following = surveys.listed(connection, Wanted(survey, agent, lead, None, state), limit=limit)
+        items, following = surveys.listed(
+            connection, Wanted(survey, agent, lead, None, status), cursor=cursor, limit=limit
+        )
     if as_json:
         print_json({"items": items, "next": following})
         return
-    columns = ["id", "survey", "person", "agent", "state", "why", "when", "answer"]
+    columns = ["id", "survey", "person", "agent", "status", "why", "when", "answer"]
     print_table(columns, map(_row, items), empty="Nobody was asked anything.")
+    more(following)
 
 
 def show(
@@ -161,7 +176,7 @@ def _nobody(step: str, ids: object) -> None:
 def _row(item: Mapping[str, Any]) -> list[object]:
     when = item["answered_at"] or item["sent_at"] or item["due_at"] or item["planned_at"]
     person = item["person"]["email"] or item["person"]["name"]
-    return [item["id"], item["survey"], person, item["agent"], item["state"], _why(item), when, item["score"]]
+    return [item["id"], item["survey"], person, item["agent"], item["status"], _why(item), when, item["score"]]
 
 
 def _why(item: Mapping[str, Any]) -> str | None:
@@ -180,7 +195,7 @@ def _print(survey: Mapping[str, Any]) -> None:
         "person": person["email"] or person["name"],
         "about": about,
         "agent": survey["agent"],
-        "state": survey["state"],
+        "status": survey["status"],
         "why": _why(survey),
         "due": survey["due_at"],
         "asked": survey["sent_at"],

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Limit = Annotated[int, typer.Option(min=1, max=200, help="How many.")]
+Cursor = Annotated[str | None, typer.Option(help="Read on: `next` of the last answer.")]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -34,6 +36,31 @@ def plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     return _CONTROL.sub(" ", str(value))
+
+
+def more(following: str | None) -> None:
+    """Say to a person how to read on, where there is more."""
+    if following and sys.stdout.isatty():
+        print(f"more: --cursor {following}")
+
+
+def check_ids(**given: str | None) -> None:
+    """Raise Permanent (`lead_invalid`, …) for what is given and cannot be an id of ours, by the name of its option."""
+    from schema.store.ids import is_id
+
+    for what, value in given.items():
+        if value is not None and not is_id(value):
+            raise Permanent(f"{what}_invalid", f"{plain(value)} is no {what} of ours; one looks like 0197b2c4-….")
+
+
+def long(seconds: float) -> str:
+    """`2d 4h`, `35m`: a length in its two largest units."""
+    left, parts = int(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"
 
 
 def read_duration(value: str) -> timedelta:

@@ -17,7 +17,7 @@ from schema.errors import Permanent
 from services.cli.place import database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -154,16 +154,20 @@ def replay(  # noqa: PLR0913 - what the command is given
     columns: Sequence[str],
     kind: str,
     zone: str,
+    resolves: Collection[str],
     journey: str | None,
     dry_run: bool,
 ) -> dict[str, Any]:
     """
     Replay a log, and return how many rows, tickets and entries there were.
 
-    Cases without a `customer` get somebody of their own, known by the case.
+    Cases without a `customer` get somebody of their own, known by the case. `resolves` are the activities that resolve
+    a case.
 
-    :raises Permanent: `map_invalid`, `zone_unknown`, `source_unknown`, `kind_unknown`, `journey_not_named`; as `Rows`
+    :raises Permanent: `map_invalid`, `activity_unknown`, `zone_unknown`, `source_unknown`, `kind_unknown`,
+        `journey_not_named`; as `Rows`
     """
+    from schema.journey.fields import instead
     from schema.store import clock, journeys
     from schema.store.engine import make_engine
     from schema.store.journeys import JourneyBook
@@ -176,6 +180,10 @@ def replay(  # noqa: PLR0913 - what the command is given
         words = f"The file has no column {' and none called '.join(unknown)}; it has {there}."
         raise Permanent("columns_unknown", words)
     log = read(found, wanted, _zone(zone))
+    called = {done.activity for each in log.done.values() for done in each}
+    if strange := sorted(set(resolves) - called):
+        words = f"Nothing in the file is called {strange[0]}{instead(strange[0], sorted(called))}"
+        raise Permanent("activity_unknown", words)
     with database(settings) as url:
         engine = make_engine(url, name="cli", pool_size=2)
         try:
@@ -187,7 +195,7 @@ def replay(  # noqa: PLR0913 - what the command is given
             if dry_run:
                 return report | {"tickets": len(log.done), "entries": sum(map(len, log.done.values())), "dry_run": True}
             _bring_customers(settings, url, file, log, source)
-            _replay(engine, active, source, log, kind, clock.now(), report)
+            _replay(engine, active, source, log, kind, resolves, clock.now(), report)
         finally:
             engine.dispose()
     return report
@@ -230,14 +238,21 @@ def _bring_customers(settings: Settings, url: str, file: Path, log: Log, source:
     load(settings, url, order, file, _Customers(log), total=len(log.done))
 
 
-def _replay(
-    engine: Engine, journey: Journey, source: str, log: Log, kind: str, now: datetime, report: dict[str, Any]
+def _replay(  # noqa: PLR0913, PLR0917 - what the command is given
+    engine: Engine,
+    journey: Journey,
+    source: str,
+    log: Log,
+    kind: str,
+    resolves: Collection[str],
+    now: datetime,
+    report: dict[str, Any],
 ) -> None:
     from workers.helpdesk.replay import Case, replay
 
     customers = _Customers(log)
     cases = [Case(case, customers.key(case, source), done) for case, done in log.done.items()]
-    for portion in replay(engine, journey, source, cases, kind=kind, now=now):
+    for portion in replay(engine, journey, source, cases, kind=kind, resolves=resolves, now=now):
         report["tickets"] += portion.tickets
         report["known"] += portion.known
         report["entries"] += portion.entries

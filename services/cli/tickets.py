@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,18 @@ import typer
 
 from schema.errors import Permanent
 from services.cli.place import DataDir, database, read_settings, transaction
-from services.cli.terminal import AsJson, DryRun, plain, print_fields, print_json, print_table
+from services.cli.terminal import (
+    AsJson,
+    Cursor,
+    DryRun,
+    Limit,
+    check_ids,
+    more,
+    plain,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +34,9 @@ _ACTOR = "command line"
 Id = Annotated[str, typer.Argument(help="The ticket's number or id.")]
 Words = Annotated[str, typer.Argument(help="What is said; - reads it from standard input.")]
 By = Annotated[str | None, typer.Option(help="In whose name: the short name that the journey uses.")]
+Seen = Annotated[
+    int | None, typer.Option(min=1, help="How many entries it had when you looked: not if the customer wrote since.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,8 +61,8 @@ def list_(  # noqa: PLR0913 - its options
     kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     lead: Annotated[str | None, typer.Option(help="All of this lead, closed ones too.")] = None,
     q: Annotated[str | None, typer.Option(help="A number, another system's id, or the customer.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Read on: `next` of the last answer.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,13 +72,11 @@ def list_(  # noqa: PLR0913 - its options
     Example: throughline tickets list --owner ana
     """
     from schema.store import tickets
-    from schema.store.ids import is_id
     from schema.tables.ticket import STATUSES
 
     if status not in {None, *STATUSES}:
         raise Permanent("status_unknown", f"There is no such status; there are {', '.join(STATUSES)}.")
-    if any(given is not None and not is_id(given) for given in (cursor, lead)):
-        raise Permanent("id_invalid", "Give a lead's id as in 0197b2c4-…, and `next` of the last answer as cursor.")
+    check_ids(lead=lead, cursor=cursor)
     with transaction(read_settings(data_dir)) as connection:
         asked = tickets.Asked(status, owner, desk, kind, lead, q)
         found, after = tickets.tickets(connection, asked, cursor=cursor, limit=limit)
@@ -72,8 +85,7 @@ def list_(  # noqa: PLR0913 - its options
         return
     columns = ["number", "status", "priority", "kind", "owner", "customer", "subject", "opened", "due"]
     print_table(columns, map(_row, found), empty="No tickets.")
-    if after and sys.stdout.isatty():
-        print(f"more: --cursor {after}")
+    more(after)
 
 
 def show(ticket: Id, data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -138,7 +150,7 @@ def open_(  # noqa: PLR0913 - its options
     asked = {"kind": kind, "source": BY_HAND, "channel": channel, "priority": priority, "subject": subject}
     with _service(data_dir, dry_run=dry_run) as service:
         done = service.open(lead, asked, _read(words), actor=_ACTOR, agent=owner)
-    _say(done, f"is opened; {_whose(done)}", dry_run=dry_run, as_json=as_json)
+    _say(done, f" is opened; {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 def reply(  # noqa: PLR0913 - its options
@@ -150,6 +162,7 @@ def reply(  # noqa: PLR0913 - its options
     status: Annotated[str | None, typer.Option(help="What the ticket is then: open, waiting or on_hold.")] = None,
     send: Annotated[bool, typer.Option("--send", help="Send it to the customer by mail.")] = False,
     customer: Annotated[bool, typer.Option("--customer", help="The customer said it, as on the phone.")] = False,
+    seen: Seen = None,
     data_dir: DataDir = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -159,15 +172,17 @@ def reply(  # noqa: PLR0913 - its options
 
     Example: throughline tickets reply 17 'It is on its way.' --by ana --status waiting --send
     """
-    if customer and (send or status or by):
-        raise Permanent("not_an_answer", "--send, --status and --by are about our answers, not about the customer's.")
+    if customer and (send or status or by or seen):
+        told = "--send, --status, --by and --seen are about our answers, not about the customer's."
+        raise Permanent("not_an_answer", told)
     with _service(data_dir, dry_run=dry_run) as service:
         called = _id(service, ticket)
         if customer:
             done = service.heard(called, _read(words), channel)
         else:
-            done = service.answer(called, _read(words), channel, actor=_ACTOR, agent=by, status=status, send=send)
-    _say(done, f"is {done['status']}; {_whose(done)}", dry_run=dry_run, as_json=as_json)
+            answer = partial(service.answer, called, _read(words), channel, actor=_ACTOR, agent=by)
+            done = answer(status=status, send=send, seen=seen)
+    _say(done, f" is {done['status']}; {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 def note(
@@ -180,7 +195,7 @@ def note(
     """
     with _service(data_dir, dry_run=dry_run) as service:
         done = service.note(_id(service, ticket), _read(words), actor=_ACTOR, agent=by)
-    _say(done, "has a note more", dry_run=dry_run, as_json=as_json)
+    _say(done, " has a note more", dry_run=dry_run, as_json=as_json)
 
 
 def status(  # noqa: PLR0913 - its options
@@ -190,6 +205,7 @@ def status(  # noqa: PLR0913 - its options
     by: By = None,
     root_cause: Annotated[str | None, typer.Option(help="What a resolved one is put down to: a code.")] = None,
     resolution: Annotated[str | None, typer.Option(help="How it was resolved.")] = None,
+    seen: Seen = None,
     data_dir: DataDir = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -201,9 +217,10 @@ def status(  # noqa: PLR0913 - its options
     """
     with _service(data_dir, dry_run=dry_run) as service:
         called = _id(service, ticket)
-        done = service.status(called, to, actor=_ACTOR, agent=by, root_cause=root_cause, resolution=resolution)
+        become = partial(service.status, called, to, actor=_ACTOR, agent=by, seen=seen)
+        done = become(root_cause=root_cause, resolution=resolution)
     until = f"; closed on {plain(done['closes_at'])} if nobody objects" if done["closes_at"] else ""
-    _say(done, f"is {done['status']}{until}", dry_run=dry_run, as_json=as_json)
+    _say(done, f" is {done['status']}{until}", dry_run=dry_run, as_json=as_json)
 
 
 def assign(
@@ -220,7 +237,7 @@ def assign(
     """
     with _service(data_dir, dry_run=dry_run) as service:
         done = service.assign(_id(service, ticket), owner, actor=_ACTOR)
-    _say(done, _whose(done), dry_run=dry_run, as_json=as_json)
+    _say(done, f": {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 def take(
@@ -237,7 +254,7 @@ def take(
     """
     with _service(data_dir, dry_run=dry_run) as service:
         done = service.assign(_id(service, ticket), owner, actor=_ACTOR, only_free=True)
-    _say(done, _whose(done), dry_run=dry_run, as_json=as_json)
+    _say(done, f": {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 def release(ticket: Id, data_dir: DataDir = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -248,7 +265,7 @@ def release(ticket: Id, data_dir: DataDir = None, dry_run: DryRun = False, as_js
     """
     with _service(data_dir, dry_run=dry_run) as service:
         done = service.assign(_id(service, ticket), None, actor=_ACTOR)
-    _say(done, _whose(done), dry_run=dry_run, as_json=as_json)
+    _say(done, f": {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 def change(  # noqa: PLR0913 - its options
@@ -270,7 +287,7 @@ def change(  # noqa: PLR0913 - its options
     with _service(data_dir, dry_run=dry_run) as service:
         called = _id(service, ticket)
         done = service.change(called, actor=_ACTOR, kind=kind, priority=priority, subject=subject, desk=desk)
-    _say(done, f"is a {done['kind']}, {done['priority']}; {_whose(done)}", dry_run=dry_run, as_json=as_json)
+    _say(done, f" is a {done['kind']}, {done['priority']}; {_whose(done)}", dry_run=dry_run, as_json=as_json)
 
 
 # -- another help desk -------------------------------------------------------------------------------------------------
@@ -286,6 +303,9 @@ def import_(  # noqa: PLR0913 - its options
     ],
     kind: Annotated[str, typer.Option(help="The kind of ticket that all of them are.")],
     tz: Annotated[str, typer.Option(help="The time zone of times that name none.")] = "UTC",
+    resolved_by: Annotated[
+        list[str] | None, typer.Option(help="An activity that resolves a case; what follows it counts as reopened.")
+    ] = None,
     journey: Annotated[str | None, typer.Option(help="The journey, where several are active.")] = None,
     data_dir: DataDir = None,
     dry_run: DryRun = False,
@@ -297,12 +317,20 @@ def import_(  # noqa: PLR0913 - its options
     Everything is kept with its own name and time; no clock runs for it, nothing is sent or set off, and the tickets are
     closed. Run again, it only adds what is new.
     Example: throughline tickets import log.csv --source files --kind question
-    --map 'CaseID=case, ActivityID=activity, CompleteTimestamp=time'
+    --map 'CaseID=case, ActivityID=activity, CompleteTimestamp=time' --resolved-by 6
     """
     from services.cli.ticket_import import replay
 
     report = replay(
-        read_settings(data_dir), file, source=source, columns=map_, kind=kind, zone=tz, journey=journey, dry_run=dry_run
+        read_settings(data_dir),
+        file,
+        source=source,
+        columns=map_,
+        kind=kind,
+        zone=tz,
+        resolves=resolved_by or (),
+        journey=journey,
+        dry_run=dry_run,
     )
     if as_json:
         print_json(report)
@@ -358,7 +386,7 @@ def _say(done: dict[str, Any], sentence: str, *, dry_run: bool, as_json: bool) -
         print_json(done | {"dry_run": dry_run})
         return
     called = f"#{done['number']}" if done["number"] else "The ticket"
-    print(f"{'Nothing is kept; otherwise: ' if dry_run else ''}{called} {plain(sentence)}.")
+    print(f"{'Nothing is kept; otherwise: ' if dry_run else ''}{called}{plain(sentence)}.")
 
 
 def _whose(ticket: dict[str, Any]) -> str:
@@ -387,9 +415,20 @@ def _clock(clock: dict[str, Any]) -> str:
 
 def _entry(entry: dict[str, Any]) -> str:
     if entry["body"]:
-        return str(entry["body"]) + (f"  [mail: {entry['sent']}]" if entry["sent"] else "")
+        became = filter(None, ("mail" if entry["sent"] else None, entry["sent"], entry["sent_reason"]))
+        more = ": ".join(became) or ("automatic" if entry["machine"] else "")
+        return str(entry["body"]) + (f"  [{more}]" if more else "")
     data = entry["data"]
     if "to" in data and "from" in data:
         return f"{data['from']} -> {data['to']}"
-    named = {"opened": ("kind", "priority"), "assigned": ("owner", "desk", "reason")}.get(entry["kind"], tuple(data))
-    return ", ".join(f"{name} {data[name]}" for name in named if data.get(name) not in (None, []))
+    named = {"opened": ("kind", "priority"), "assigned": ("owner", "desk", "reason", "metric", "percent")}.get(
+        entry["kind"], tuple(data)
+    )
+    return ", ".join(f"{name} {_told(data[name])}" for name in named if data.get(name) not in (None, []))
+
+
+def _told(value: Any) -> object:  # noqa: ANN401 - of an entry
+    """A value, or what a field was and is."""
+    if isinstance(value, dict) and value.keys() == {"from", "to"}:
+        return f"{value['from'] or 'nothing'} -> {value['to'] or 'nothing'}"
+    return value

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from typer.main import get_command
 
 from schema.events import TYPES, full_type, json_schema
 from schema.store.ids import new_id
 from services.api import shapes
 from services.api.keys import SCOPES
+from services.cli.main import app
 from tests.management import NOW, Site, open_site
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ CONTRACT = {
     ("post", "/v1/surveys/{survey_id}/answer"),
     ("post", "/v1/leads/{lead_id}/surveys"),
     ("get", "/v1/owners"),
+    ("get", "/v1/handovers"),
+    ("get", "/v1/handovers/summary"),
+    ("get", "/v1/handovers/{handover_id}"),
     ("get", "/v1/follow-ups"),
     ("post", "/v1/follow-ups"),
     ("get", "/v1/follow-ups/day"),
@@ -116,6 +121,20 @@ def test_every_call_has_words_a_name_of_its_own_and_problems_for_errors(document
         for status, response in operation["responses"].items():
             if status[0] in "45" and path != "/readyz":
                 assert "application/problem+json" in response["content"], (method, path, status)
+
+
+@pytest.mark.parametrize("noun", ["opportunities", "tickets", "contracts", "follow-ups", "surveys"])
+def test_lists_of_sales_and_service_are_asked_for_in_the_same_words(document: dict[str, Any], noun: str) -> None:
+    over_http = {each["name"] for each in document["paths"][f"/v1/{noun}"]["get"]["parameters"]}
+    group = get_command(app).commands[noun]  # type: ignore[attr-defined]  # of a group
+    listed = {word for each in group.commands["list"].params for word in each.opts}
+    assert {"status", "lead", "limit", "cursor"} <= over_http
+    assert {
+        "--json",
+        "--data-dir",
+        *(f"--{name.replace('_', '-')}" for name in over_http - {"about", "person"}),
+    } <= listed
+    assert "state" not in over_http
 
 
 def test_every_call_that_shows_or_changes_something_asks_for_a_key(document: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from services.cli.main import app
 from services.watch import keep_account
 from tests.rig import until
 from tests.spine import Spine, prepare
+from workers.helpdesk.by_hand import TicketService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,19 @@ def test_a_loss_is_found_and_named_whatever_was_lost(spine: Spine, kind: str) ->
 
     assert account["unaccounted"] > 0
     assert kinds(account)[kind] == [ids[NAMES.get(kind, "lead" if kind.startswith("lead") else "receipt")]]
+
+
+def test_what_our_own_work_left_came_by_no_receipt_and_has_to_tell_of_something(spine: Spine) -> None:
+    lead = spine.lead_of(arrived(spine))
+    call = {"kind": "question", "source": "by_hand", "channel": "phone"}
+    TicketService(spine.engine, spine.hints.send).open(lead["id"], call, "Hello?", actor="key:1", now=spine.now)
+    spine.run(step="score")
+    assert look(spine)["unaccounted"] == 0
+
+    spine.do("DELETE FROM ticket")
+    [touchpoint] = spine.rows("SELECT id FROM touchpoint WHERE kind = 'ticket.opened'")
+
+    assert kinds(look(spine)) == {"touchpoint_unfounded": [touchpoint["id"]]}
 
 
 def test_what_was_lost_after_its_hour_was_closed_is_found_when_it_is_counted_again(spine: Spine) -> None:

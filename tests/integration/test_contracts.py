@@ -13,6 +13,7 @@ from schema.contract import Told
 from schema.errors import Permanent
 from schema.store import journeys
 from schema.store.why import told
+from workers.identity.merge import Merger
 from workers.retention.by_hand import Retention
 
 if TYPE_CHECKING:
@@ -335,6 +336,27 @@ def test_who_buys_nothing_for_long_and_has_no_contract_is_inactive_once(spine: S
     wait(spine, spine.now + timedelta(days=900))
     assert (moves(spine), touches(spine).count("customer.inactive")) == (["win", "lapse"], 1)
     assert spine.lead_of(spine.rows("SELECT id FROM receipt LIMIT 1")[0]["id"])["state"] == "inactive"
+
+
+def test_who_stops_buying_is_noticed_after_a_merge_and_after_it_is_taken_back(spine: Spine) -> None:
+    # A customer from a file: no time runs for them, and they go on as the older of the two.
+    row = {"email": "sam@kiln.example", "amount": "9", "currency": "EUR", "order id": "1", "occurred_at": "2026-01-02"}
+    receipt = spine.arrives(row, source="list", channel="import")
+    headers = json.dumps({"import-map": json.dumps({"kind": "purchase"}), "import-quiet": "true", "import-row": "1"})
+    spine.do("UPDATE receipt SET headers = CAST(:headers AS jsonb) WHERE id = :id", headers=headers, id=receipt)
+    spine.run()
+    sam = spine.lead_of(receipt)
+    spine.passes(timedelta(hours=1))
+    jo = spine.lead_of(tells(spine, "purchase", total=1, currency="EUR"))
+    due = spine.now + timedelta(days=200)
+    merger = Merger(spine.engine, spine.hints.send)
+    merger.merge(sam["person_id"], jo["person_id"], actor="key:1", now=spine.now)
+    timers = "SELECT id, lead_id, due_at FROM timer WHERE kind = 'contract'"
+    assert spine.rows(timers) == [{"id": sam["id"], "lead_id": sam["id"], "due_at": due}]
+    merger.unmerge(jo["person_id"], actor="key:1", now=spine.now)
+    wait(spine, due)
+    assert spine.rows("SELECT lead_id FROM touchpoint WHERE kind = 'customer.inactive'") == [{"lead_id": jo["id"]}]
+    assert spine.rows(timers) == []
 
 
 def test_a_customer_who_gets_worse_is_told_of_once_and_again_only_after_being_well(

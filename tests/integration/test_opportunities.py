@@ -13,8 +13,10 @@ from sqlalchemy import text
 
 from schema.errors import Permanent
 from schema.journey import default_text
+from schema.store import journeys
 from schema.store.ids import new_id
 from tests.spine import Spine, prepare
+from workers.helpdesk.by_hand import TicketService
 from workers.moves import move_lead
 from workers.sales.by_hand import Sales
 
@@ -50,6 +52,43 @@ def arrive(spine: Spine, name: str = "ana", **more: object) -> str:
 
 def sales(spine: Spine) -> Sales:
     return Sales(spine.engine, spine.hints.send)
+
+
+def test_rules_ask_about_the_opportunity_or_the_ticket_that_sets_them_off(spine: Spine) -> None:
+    rules = """
+follow_ups:
+  big: {event: [opportunity.lost, ticket.opened], when: opportunity.amount >= 1000.5, text: Call., within: 1h}
+  dear:
+    event: opportunity.lost
+    when: opportunity.reason == "price" && "Oven" in opportunity.products
+    text: Offer less.
+    within: 1h
+  early: {event: opportunity.stage, when: opportunity.probability == 0.55, text: Go., within: 1h}
+  angry: {event: ticket.opened, when: ticket.kind == "complaint", text: Say sorry., within: 1h}
+"""
+    head, tail = default_text().split("\nfollow_ups:\n")
+    with spine.engine.begin() as connection:
+        journey = journeys.store(
+            connection, head + rules + tail[tail.index("\n# How customers are helped") :], spine.now
+        )
+        journeys.activate(connection, journey, spine.now)
+    lead = arrive(spine)
+    [row] = of(spine, lead)
+    dear = sales(spine).open(lead, None, {"amount": "1000.50", "products": [{"name": "Oven"}]}, actor="key:1")
+    for each in (row["id"], dear["id"]):
+        amount = "1000.49" if each == row["id"] else "1000.50"
+        given = {"stage": "offer", "amount": amount, "expected_close": "2027-01-31"}
+        sales(spine).change(each, given, actor="key:1", now=spine.now)
+        sales(spine).lose(each, "price" if each == dear["id"] else "timing", actor="key:1", now=spine.now)
+    desk = TicketService(spine.engine, spine.hints.send)
+    for kind in ("question", "complaint"):
+        desk.open(lead, {"kind": kind, "source": "by_hand", "channel": "phone"}, "Hm.", actor="key:1", now=spine.now)
+    made = spine.rows("SELECT rule, about_kind, about_id FROM follow_up ORDER BY rule, id")
+    assert [(each["rule"], each["about_kind"]) for each in made] == [
+        ("angry", "ticket"), ("big", "opportunity"), ("dear", "opportunity"), ("early", "opportunity"),
+        ("early", "opportunity"),
+    ]  # fmt: skip
+    assert {each["about_id"] for each in made[1:3]} == {dear["id"]}
 
 
 def of(spine: Spine, lead: str) -> list[dict[str, Any]]:

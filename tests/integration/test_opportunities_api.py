@@ -48,7 +48,7 @@ def test_one_goes_from_the_first_talk_to_the_sale_and_is_shown_on_the_way(site: 
 
     changed = site.client.patch(path, json={"stage": "offer", "next_action": "call", "owner": "ben", "expect": 1})
     assert (changed.status_code, changed.json()["owner"]) == (200, "ben")
-    [listed] = site.get(f"/v1/opportunities?state=open&stage=offer&owner=ben&lead={lead}")["items"]
+    [listed] = site.get(f"/v1/opportunities?status=open&stage=offer&owner=ben&lead={lead}")["items"]
     assert {name: changed.json()[name] for name in listed} == listed
     shapes.Opportunities.model_validate(site.get("/v1/opportunities?limit=1"))
     shapes.Pipeline.model_validate(site.get("/v1/opportunities/pipeline?owner=ben"))
@@ -135,7 +135,7 @@ def test_the_command_line_does_the_same_and_a_trial_keeps_nothing(site: Site, mo
     call("change", made["id"], "--stage", "offer", "--close", "none", status=1)
     call("change", made["id"], "--stage", "offer", "--competitor", "Rival", "--probability", "0.9")
     assert "700 EUR" in call("show", made["id"])
-    assert made["id"] in call("list", "--state", "open", "--stage", "offer")
+    assert made["id"] in call("list", "--status", "open", "--stage", "offer")
     assert "offer" in call("pipeline")
     assert "EUR" in call("forecast", "--by", "stage", "--months", "12")
     assert "one of the reasons of sales: price" in call("lose", made["id"], "--reason", "rain", status=1)

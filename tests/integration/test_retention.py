@@ -14,7 +14,8 @@ from schema import tables
 from schema.lift import wilson
 from schema.store import rows
 from schema.store.ids import new_id
-from services.api.contracts import Contract, ContractShown, Healths, Offers
+from services.api.contracts import Contract, ContractShown
+from services.api.customers import Healths, Offers
 from services.api.people import WholePerson
 from tests.door import api_thread
 from workers.learn import baskets
@@ -207,13 +208,13 @@ def test_contracts_are_added_listed_renewed_and_cancelled_over_http(api: Door, j
 
     assert [each["id"] for each in get("/v1/contracts?limit=1")["items"]] == [second["id"]]
     assert get("/v1/contracts?ends_by=2127-12-31")["items"] == []
-    both = get(f"/v1/contracts?person={jo['person']}&over=true&limit=1")
+    both = get(f"/v1/contracts?person={jo['person']}&limit=1")
     assert (both["items"][0]["id"], both["next"]) == (first.id, f"2127-01-31_{first.id}")
-    after = get(f"/v1/contracts?lead={jo['lead']}&over=true&cursor={both['next']}")
+    after = get(f"/v1/contracts?lead={jo['lead']}&status=cancelled&cursor={both['next']}")
     assert [each["id"] for each in after["items"]] == [second["id"]]
     shown = ContractShown.model_validate(get(f"/v1/contracts/{second['id']}"))
     assert [(term.number, term.status) for term in shown.terms] == [(1, "renewed"), (2, "cancelled")]
-    assert api.request("GET", "/v1/contracts?over=true", None, asked).code == "filter_missing"
+    assert api.request("GET", "/v1/contracts?status=ended", None, asked).code == "filter_missing"
     assert api.request("GET", "/v1/contracts?cursor=x", None, asked).code == "cursor_invalid"
     assert api.request("GET", f"/v1/contracts/{jo['lead']}", None, asked).code == "contract_not_found"
     Healths.model_validate(get(f"/v1/people/{jo['person']}/health"))

@@ -64,7 +64,7 @@ surveys:
 FEEDBACK: Final = JOURNEY.replace(
     "lead: {to: {win: customer}}", "lead: {to: {win: customer, say: told_us}}\n  told_us: {final: true}"
 ).replace("transitions:\n", "transitions:\n  say: {when: '\"survey.answered\" in touchpoint.kinds'}\n")
-BY_ANA: Final = {"actor": "key:1", "agent": "ana"}
+BY_ANA: Final[dict[str, Any]] = {"actor": "key:1", "agent": "ana"}
 PHONE: Final[dict[str, Any]] = {"channel": "phone", "actor": "key:1"}
 
 
@@ -214,7 +214,7 @@ def test_a_low_answer_is_a_complaint_the_latest_counts_and_all_are_kept(spine: S
     desk.give(survey["id"], score=1, comment="My *secret* grief", now=spine.now, **PHONE)
     shown = desk.give(survey["id"], score=2, comment=None, now=spine.now, **PHONE)
 
-    assert (shown["score"], shown["comment"], shown["state"]) == (2, "My *secret* grief", "answered")
+    assert (shown["score"], shown["comment"], shown["status"]) == (2, "My *secret* grief", "answered")
     assert [(given["number"], given["score"]) for given in shown["answers"]] == [(1, 4), (2, 1), (3, 2)]
     complaint = tickets(spine)[-1]
     assert (complaint["id"], complaint["refers_to"]) == (shown["ticket_id"], ticket["id"])

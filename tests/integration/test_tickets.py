@@ -85,6 +85,10 @@ def test_an_answer_goes_out_once_in_the_ticket_s_conversation_and_its_answer_fin
     assert sent["Auto-Submitted"] is None
     shown = desk.status(ticket["id"], "resolved", now=spine.now, **BY_ANA)
     assert [entry["sent"] for entry in shown["thread"] if entry["kind"] == "message_out"] == ["sent"]
+    spine.do("UPDATE send SET bounced_at = :now", now=spine.now)
+    noted = desk.note(ticket["id"], "It came back.", now=spine.now, **BY_ANA)
+    [came_back] = [entry for entry in noted["thread"] if entry["sent"]]
+    assert (came_back["sent"], came_back["sent_reason"]) == ("bounced", None)
 
     spine.passes(timedelta(days=1))
     body = mail(
@@ -272,6 +276,22 @@ def at_once(*acts: Callable[[], str]) -> list[str]:
 
 
 # -- desks -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_ticket_was_put_down_to_does_not_keep_it_from_being_resolved_as_another_kind(spine: Spine) -> None:
+    activate(spine)
+    writes(spine, message="It is broken.")
+    [ticket] = tickets(spine)
+    desk = service(spine)
+    desk.status(ticket["id"], "resolved", root_cause="delivery", now=spine.now, **BY_ANA)
+    desk.status(ticket["id"], "open", now=spine.now, **BY_ANA)
+    desk.change(ticket["id"], kind="question", actor="key:1", now=spine.now)
+    with pytest.raises(Permanent, match=r"put down to nothing: leave the root cause out\.$"):
+        desk.status(ticket["id"], "resolved", root_cause="delivery", now=spine.now, **BY_ANA)
+    done = desk.status(ticket["id"], "resolved", now=spine.now, **BY_ANA)
+    assert (done["status"], done["kind"], done["root_cause"]) == ("resolved", "question", None)
+    with pytest.raises(Permanent, match=r"no such desk; did you mean support\?$"):
+        desk.change(ticket["id"], desk="suport", actor="key:1", now=spine.now)
 
 
 def test_nobody_free_lets_tickets_wait_and_they_are_drained_oldest_first(spine: Spine) -> None:

@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from sqlalchemy import event
 from typer.testing import CliRunner
 
 from schema.errors import Permanent
+from schema.store import tickets as store
 from services.api import ticket_shapes as shapes
 from services.cli import tickets as commands
 from services.cli.main import app
@@ -54,6 +56,9 @@ def test_an_agent_works_on_a_ticket_from_the_call_to_the_end(site: Site, given: 
     assert answered["status"] == "waiting"
     said = call(site, "POST", f"{path}/messages", {"text": "Well.", "channel": "phone", "said_by": "customer"})
     assert said["status"] == "open"
+    for late in ({"status": "waiting"}, {"status": "resolved", "root_cause": "product"}):
+        unread = call(site, "POST", f"{path}/status", late | {"seen": answered["entries"]}, 409)
+        assert (unread["code"], unread["entries"]) == ("customer_wrote", said["entries"])
     call(site, "POST", f"{path}/notes", {"text": "Be nice.", "by": "ana"})
     call(site, "PATCH", path, {"priority": "urgent"})
     refused = call(site, "POST", f"{path}/status", {"status": "resolved"}, 422)
@@ -98,6 +103,36 @@ def test_tickets_are_listed_by_whatever_is_asked(site: Site, given: Spine) -> No
     assert numbers(f"q=%23{found[1]['number']}") == [found[1]["number"]]
     assert numbers("status=resolved") == []
     assert numbers("q=" + "9" * 40) == []
+
+
+@pytest.mark.parametrize(("asked", "index"), [("nobody", "ix_ticket_nobody"), ("ben", "ix_ticket_owner")])
+def test_whose_tickets_are_asked_for_is_found_by_an_index_among_many(given: Spine, asked: str, index: str) -> None:
+    given.do(
+        """
+        INSERT INTO ticket (id, lead_id, person_id, journey_name, journey, kind, priority, status, source, channel,
+                            owner, opened_at, opened_by, status_since, updated_at, closed_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'default', 'v', 'question', 'normal',
+               CASE WHEN n % 9 = 0 THEN 'open' ELSE 'closed' END, 'website', 'form',
+               CASE WHEN n % 9 = 0 THEN 'ana' WHEN n % 2 = 0 THEN 'ben' END,
+               :now, 'customer', :now, :now, CASE WHEN n % 9 > 0 THEN CAST(:now AS timestamptz) END
+        FROM generate_series(1, 4000) AS n
+        """,
+        now=given.now,
+    )
+    given.do("ANALYZE ticket")
+    asking: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:  # noqa: ANN401
+        asking.append((statement, parameters))
+
+    with given.engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        assert store.tickets(connection, store.Asked(owner=asked)) == ([], None)
+        statement, parameters = asking[0]
+        explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING off) {statement}", parameters)
+        plan = "\n".join(explained.scalars())
+    assert index in plan, plan
+    assert "Removed by Filter" not in plan, plan
 
 
 def test_the_command_line_does_the_same(
@@ -161,10 +196,17 @@ def test_another_help_desk_s_log_is_replayed_quietly_and_once(
     for quiet in ("timer", "ticket_clock", "send"):
         assert given.rows(f"SELECT count(*) AS n FROM {quiet}") == [{"n": 0}]  # noqa: S608 - our own names
     assert given.rows("SELECT count(*) AS n FROM event WHERE type LIKE 'ticket.%'") == [{"n": 0}]
-    log.write_text("\n".join([*lines, "3,Close,2010-11-02 09:00:00,bea@kiln.example"]))
+    log.write_text("\n".join([*lines, "3,Close,2010-11-02 09:00:00,bea@kiln.example", "2,Close,2012-04-04 10:00:00,",
+                              "2,Assign,2012-04-06 10:00:00,"]))  # fmt: skip
+    words.extend(["--resolved-by", "Close"])
     again = run()
-    assert (again["tickets"], again["known"], again["entries"]) == (0, 2, 1)
-    assert {row["external_id"]: row["entries"] for row in tickets(given)} == {"2": 3, "3": 2}
+    assert (again["tickets"], again["known"], again["entries"]) == (0, 2, 3)
+    assert {row["external_id"]: row["entries"] for row in tickets(given)} == {"2": 5, "3": 2}
+    two = next(row for row in tickets(given) if row["external_id"] == "2")
+    days = [two[name].isoformat()[:10] for name in ("opened_at", "resolved_at", "closed_at", "status_since")]
+    assert (two["reopened"], days) == (1, ["2012-04-03", "2012-04-05", "2012-04-06", "2012-04-06"])
+    words[-1] = "Clos"
+    assert "did you mean Close?" in str(CliRunner().invoke(app, words).exception)
 
 
 def test_a_wrong_map_says_what_to_write() -> None:

@@ -155,6 +155,17 @@ def test_who_writes_has_to_say_from_whom_and_marketing_from_where() -> None:
     assert any("write an address" in problem for problem in found(campaign(mail="mail: {sender: Ana}\n")))
 
 
+def test_answers_that_no_source_takes_in_are_a_warning_where_there_are_sources_of_mail() -> None:
+    inbox = "sources: {inbox: {kind: email, address: Sales@example.com}}\n"
+    lost = [line for line in found(campaign(mail=MAIL + inbox)) if "answers go to" in line]
+    assert len(lost) == 1
+    assert lost[0].endswith(
+        "answers go to ana@example.com, which no source takes in: is `reply_to: Sales@example.com` meant?"
+    )
+    heard = "mail: {sender: Ana <ana@example.com>, postal: Here 1, reply_to: sales+here@example.com}\n"
+    assert found(campaign(mail=heard + inbox)) == []
+
+
 @pytest.mark.parametrize(
     ("mail", "complaint"),
     [

@@ -137,6 +137,8 @@ def test_a_guard_that_says_nothing_is_a_warning(guard: str, complaint: str) -> N
         ("source == 'web'", "there is no source web"),
         ("state != 'custmer'", "did you mean customer?"),
         ("member.name == 'ana'", "known in `fits` of a pool only"),
+        ("opportunity.amount > 5", "known in `follow_ups` whose `event` is one of opportunities"),
+        ("ticket.kind == 'issue'", "known in `service`, in `surveys`, and in `follow_ups`"),
     ],
 )
 def test_a_value_that_there_is_not_is_an_error_with_the_nearest_that_there_is(guard: str, complaint: str) -> None:
@@ -170,6 +172,12 @@ transitions:
     escaped = SMALL + 'transitions: {win: {when: "\\"x\\" in lead.interests\\u0020&& score.totl > 3"}}'
     (problem,) = found(escaped)
     assert escaped.split("\n")[problem.line - 1][problem.column - 1 :].startswith("score.totl")
+
+
+def test_the_name_of_what_happens_here_is_no_name_for_a_source() -> None:
+    assert said(f"{SMALL}sources: {{throughline: {{kind: form}}}}\n") == (
+        "error: sources.throughline: throughline is the source of what happens here itself: give this one another name"
+    )
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_and_none_that_only_follows_from_another() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from schema import sla
 from schema.journey.service import Sla
 from schema.sla import Clock, Pause, Rule
-from tests.unit.test_hours import DAYS, SPANS, calendar, on_the_wall
+from tests.unit.test_hours import DAYS, SPANS, calendar, changes, on_the_wall
 from workers.decide.clock import Entry, Life, Passed, Ticket
 
 MINUTE: Final = timedelta(minutes=1)
@@ -87,14 +88,16 @@ class Desk:
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
 WEEKS = st.dictionaries(st.sampled_from(DAYS), SPANS, min_size=4, max_size=7)
-# Days on which the clocks are changed in these zones, and others.
-STARTS = st.sampled_from([datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 10, 23, tzinfo=UTC), MONDAY]).flatmap(
-    lambda day: st.integers(0, 3000).map(lambda minute: day + minute * MINUTE)
-)
 ZONES = st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"])
 STAYS = st.lists(
     st.tuples(st.integers(1, 900), st.integers(0, 900), st.sampled_from(["waiting", "on_hold", "resolved"])), max_size=5
 )
+
+
+@cache
+def days(zone: str) -> list[datetime]:
+    """The days before a zone's clocks are changed, and another one."""
+    return [*(day - timedelta(days=1) for day in changes(zone, 2026)), MONDAY]
 
 
 class Span(NamedTuple):
@@ -107,8 +110,9 @@ class Span(NamedTuple):
 
 @st.composite
 def counted(draw: st.DrawFn) -> Span:
-    zone, week, start = draw(ZONES), draw(WEEKS), draw(STARTS)
-    holidays = {start.date() + timedelta(days=2)} if draw(st.booleans()) else set[date]()
+    zone, week = draw(ZONES), draw(WEEKS)
+    start = draw(st.sampled_from(days(zone))) + draw(st.integers(0, 3000)) * MINUTE
+    holidays = {start.date() + timedelta(days=draw(st.integers(0, 3)))} if draw(st.booleans()) else set[date]()
     pausing = draw(st.sampled_from([(), ("waiting",), ("waiting", "on_hold")]))
     pauses: list[Pause] = []
     at = start
@@ -436,3 +440,13 @@ def test_what_nobody_had_promised_before_counts_from_when_it_is_and_what_was_dro
     desk.passes(5)
     desk.happens("changed", policy="urgent")
     assert desk.clock("first_response").due_at == desk.now + 10 * MINUTE
+
+
+def test_a_ticket_that_was_resolved_for_a_moment_needs_no_first_answer_either() -> None:
+    desk = Desk()
+    desk.happens(status="resolved")
+    desk.happens(status="waiting")
+    desk.happens("changed", policy="urgent")
+    assert desk.states() == {
+        ("first_response", 1): "cancelled", ("resolution", 1): "hit", ("resolution", 2): "active",
+    }  # fmt: skip

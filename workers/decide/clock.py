@@ -133,7 +133,7 @@ class Life:
                 self._count(
                     structs.replace(clock, journey=rule.journey, policy=rule.policy, desk=rule.desk, target_s=target)
                 )
-        if not any(pause.status in sla.ENDED for pause in self.pauses) and ticket.status not in sla.ENDED:
+        if not self._was_resolved() and ticket.status not in sla.ENDED:
             for metric in ("resolution",) if ticket.answered else ("first_response", "resolution"):
                 earlier = self._of(metric)
                 if all(clock.state == "cancelled" for clock in earlier):
@@ -183,6 +183,11 @@ class Life:
             self._begin("resolution", start, rule, told=earlier[0].told if earlier else ())
         for clock in self._running():
             self._count(clock)
+
+    def _was_resolved(self) -> bool:
+        """Whether the ticket was resolved before, if only for the very moment in which it was reopened."""
+        done = any(clock.state in {"hit", "missed"} for clock in self._of("resolution"))
+        return done or any(pause.status in sla.ENDED for pause in self.pauses)
 
     def _keep(self, pause: Pause) -> None:
         """Of two that begin at the same moment the first took no time, or is the same as it was before."""

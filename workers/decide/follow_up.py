@@ -38,6 +38,7 @@ class News(NamedTuple):
     One thing that happened to a lead: a touchpoint, or one of ours.
 
     `occasion` is a text that no other has; `kind` and `id` below name what it is about, and `owner` whose work that is.
+    `known` is what rules may ask of it, where it is a ticket or an opportunity.
     """
 
     event: str
@@ -45,6 +46,7 @@ class News(NamedTuple):
     about_kind: str
     about_id: str
     owner: str | None = None
+    known: Mapping[str, Any] | None = None
 
 
 class Work(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +89,8 @@ def work(facts: Facts, journey: Journey, now: datetime, news: Sequence[News], en
                 continue
             if rule.when is not None:
                 seen = seen or Seen(replace(facts), journey)
-                if not seen.holds(rule.when, None):
+                about = None if each.known is None else (each.about_kind, each.known)
+                if not seen.holds(rule.when, None, about):
                     continue
             found[name, each.about_id] = _made(facts, journey, now, name, each)
     return list(found.values())

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from schema.errors import Permanent
-from schema.journey.fields import nearest
+from schema.journey.fields import instead, nearest
 from schema.payload import without_controls
 from schema.purchase import CURRENCIES, products_of
 
@@ -98,6 +98,26 @@ def chosen(rows: Iterable[dict[str, Any]], pipeline: Pipeline, amount: Decimal |
     return alike[0] if len(alike) == 1 else found[0] if found else None
 
 
+def asked(row: Mapping[str, Any], rules: Pipeline | None) -> dict[str, Any]:
+    """What expressions may ask of an opportunity, below `opportunity`; what is not known is absent."""
+    stage = rules.stages.get(row["stage"]) if rules else None
+    probability = row["probability"] if row["probability"] is not None else stage and stage.probability / 100
+    known = {
+        "pipeline": row["pipeline"],
+        "stage": row["stage"],
+        "status": row["outcome"] or "open",
+        "reason": row["reason"],
+        "amount": None if row["amount"] is None else float(row["amount"]),
+        "currency": row["currency"],
+        "probability": probability if row["outcome"] is None else None,
+        "products": [each[name] for each in row["products"] for name in ("name", "sku") if each.get(name)],
+        "competitors": list(row["competitors"]),
+        "quiet": row["quiet_since"] is not None,
+        "reopened": row["reopened"],
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def _refuse(code: str, field: str, message: str, **facts: object) -> NoReturn:
     raise Permanent(code, message, field=field, **facts)
 
@@ -106,10 +126,9 @@ def _named(field: str, value: Any, known: Mapping[str, Any]) -> str | None:  # n
     if value is None and field == "owner":
         return None
     if not isinstance(value, str) or value not in known:
-        near = nearest(value, list(known)) if isinstance(value, str) else ""
-        there = near or f"; there are {', '.join(known) or 'none'}"
         what = "stage in this pipeline" if field == "stage" else "person in the journey"
-        _refuse(f"{field}_unknown", field, f"There is no such {what}{there}.", known=list(known))
+        words = f"There is no such {what}{instead(value if isinstance(value, str) else '', known)}"
+        _refuse(f"{field}_unknown", field, words, known=list(known))
     return value
 
 
@@ -124,7 +143,7 @@ def _amount(field: str, value: Any) -> Decimal | None:  # noqa: ANN401
 def _currency(field: str, value: Any) -> str | None:  # noqa: ANN401
     if value is not None and value not in CURRENCIES:
         near = nearest(value, sorted(CURRENCIES)) if isinstance(value, str) else ""
-        _refuse("currency_unknown", field, f"Write the currency by its ISO 4217 code, as in EUR{near}.")
+        _refuse("currency_unknown", field, f"Write the currency by its ISO 4217 code, as in EUR{near or '.'}")
     return value  # type: ignore[no-any-return]  # one of the currencies, or None
 
 

@@ -39,12 +39,24 @@ class Seen:
             self._touches = _people_only(self.facts, self._journey)
         return self._touches
 
-    def holds(self, question: Expression, since: datetime | None) -> bool:
-        """Whether the answer is yes; `since` None: about what is new in this run."""
+    def holds(
+        self, question: Expression, since: datetime | None, about: tuple[str, Mapping[str, Any]] | None = None
+    ) -> bool:
+        """
+        Whether the answer is yes; `since` None: about what is new in this run.
+
+        `about` is what else it may ask about: `ticket` or `opportunity`, and what is known of that.
+        """
         facts = self.facts
         if self._asks_touches and any(path.startswith("touchpoint") for path in question.paths):
             facts = self._since.get(since) or self._since.setdefault(since, self._heard(since))
-        return question.evaluate(facts.context(self._journey)) is True
+        view = facts.context(self._journey)
+        if about is None:
+            return question.evaluate(view) is True
+        view.replace(about[0], about[1])
+        answer = question.evaluate(view)
+        view.replace(about[0], None)
+        return answer is True
 
     def _heard(self, since: datetime | None) -> Facts:
         touches = [touch if since is None else _as_new(touch, new=touch.occurred_at > since) for touch in self.touches]

@@ -105,7 +105,7 @@ class FollowUps:
         :raises Permanent: `follow_up_unknown`; `follow_up_over`; `outcome_unknown`
         """
         act = partial(_done, outcome=outcome, note=note, channel=channel or CHANNEL, actor=actor)
-        return self._act(follow_up_id, act, now)
+        return self._act(follow_up_id, act, actor, now)
 
     def snooze(self, follow_up_id: str, until: datetime, *, actor: str, now: datetime | None = None) -> dict[str, Any]:
         """
@@ -113,8 +113,7 @@ class FollowUps:
 
         :raises Permanent: `follow_up_unknown`; `follow_up_over`; `snooze_in_the_past`
         """
-        del actor  # that it was put off is told by whose it is
-        return self._act(follow_up_id, partial(_snooze, until=until), now)
+        return self._act(follow_up_id, partial(_snooze, until=until), actor, now)
 
     def assign(self, follow_up_id: str, owner: str, *, actor: str, now: datetime | None = None) -> dict[str, Any]:
         """
@@ -122,8 +121,7 @@ class FollowUps:
 
         :raises Permanent: `follow_up_unknown`; `follow_up_over`; `owner_unknown`
         """
-        del actor
-        return self._act(follow_up_id, partial(_assign, owner=owner), now)
+        return self._act(follow_up_id, partial(_assign, owner=owner), actor, now)
 
     def cancel(self, follow_up_id: str, reason: str, *, actor: str, now: datetime | None = None) -> dict[str, Any]:
         """
@@ -133,10 +131,10 @@ class FollowUps:
         """
         if not lifecycle.is_code(reason):
             raise Permanent("reason_not_a_code", "A reason is a code: small letters, digits and _, as in no_time.")
-        return self._act(follow_up_id, partial(_cancel, reason=reason, actor=actor), now)
+        return self._act(follow_up_id, partial(_cancel, reason=reason, actor=actor), actor, now)
 
     def _act(
-        self, follow_up_id: str, act: Callable[[Case, dict[str, Any]], dict[str, Any]], now: datetime | None
+        self, follow_up_id: str, act: Callable[[Case, dict[str, Any]], dict[str, Any]], actor: str, now: datetime | None
     ) -> dict[str, Any]:
         unknown = Permanent("follow_up_unknown", "There is no such follow-up.")
         if not is_id(follow_up_id):
@@ -147,7 +145,7 @@ class FollowUps:
             if lead_id is None:
                 raise unknown
             try:
-                return self._change(str(lead_id), partial(_open, follow_up_id=follow_up_id, act=act), now)
+                return self._change(str(lead_id), partial(_open, follow_up_id=follow_up_id, act=act, actor=actor), now)
             except _MovedError:
                 continue
             except Permanent as error:
@@ -203,7 +201,9 @@ def _noted(case: Case, act: Callable[[Case], dict[str, Any]], next_step: list[st
     return done
 
 
-def _open(case: Case, follow_up_id: str, act: Callable[[Case, dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def _open(
+    case: Case, follow_up_id: str, act: Callable[[Case, dict[str, Any]], dict[str, Any]], actor: str
+) -> dict[str, Any]:
     """Do something about a follow-up that is open, and write its row; its lead is in hand."""
     connection = case.batch.connection
     row = dict(connection.execute(_ONE, {"id": follow_up_id}).mappings().one())
@@ -213,7 +213,11 @@ def _open(case: Case, follow_up_id: str, act: Callable[[Case, dict[str, Any]], d
         said = "It was cancelled" if row["outcome"] == FELL_AWAY else "It was done"
         facts = {"outcome": row["outcome"], "done_at": row["done_at"].isoformat(), "done_by": row["done_by"]}
         raise Permanent("follow_up_over", f"{said} already: nothing is left to do.", **facts)
+    had = row["owner"]
+    case.batch.handovers.acted(case, row["id"], row["department"], actor)
     row = act(case, row) | {"updated_at": case.batch.now, "changes": row["changes"] + 1}
+    if row["owner"] != had:
+        case.batch.handovers.follow_up(case, row, row["changes"], "assigned", actor, had)
     rows.update(connection, tables.follow_up, "id", [row])
     journey = case.batch.book.version(connection, row["journey"])
     timers.at(case.batch, KIND, row["id"], case.id, _next_look(row, journey, case.batch.now))

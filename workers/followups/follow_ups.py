@@ -25,10 +25,11 @@ from schema.events import (
     FollowUpReminded,
 )
 from schema.journey.follow_up import FELL_AWAY
-from schema.store import rows
+from schema.store import opportunities, rows
 from schema.store.ids import new_id, uuid_array
+from schema.ticketing import asked
 from workers import timers
-from workers.decide import follow_up
+from workers.decide import follow_up, opportunity
 from workers.decide.follow_up import ENDS, News, Work
 from workers.decide.seen import Seen
 from workers.happening import About, happen
@@ -48,7 +49,7 @@ _ASSIGNED: Final = "ticket.assigned"
 
 _COLUMNS: Final = (
     "id", "lead_id", "person_id", "journey_name", "journey", "rule", "occasion", "text", "about_kind", "about_id",
-    "role", "owner", "created_at", "created_by", "due_at", "first_due_at", "remind_at", "updated_at",
+    "role", "owner", "department", "created_at", "created_by", "due_at", "first_due_at", "remind_at", "updated_at",
 )  # fmt: skip
 # Where the server knows nothing about a table yet, OFFSET keeps it from reading all that is open.
 _INSERT: Final = rows.insert_statement(
@@ -87,7 +88,8 @@ FROM (
           THEN f.role = 'owner' OR (f.role = 'agent' AND f.owner IS NULL)
           ELSE f.role = 'agent' AND f.about_id = r.about_id END
 ) AS o
-WHERE t.id = o.id RETURNING t.id, t.lead_id, t.owner, o."left", o.agent
+WHERE t.id = o.id
+RETURNING t.id, t.lead_id, t.owner, o."left", o.agent, t.about_kind, t.department, t.journey, t.changes
 """)  # noqa: S608 - made of texts of ours
 _DUE: Final = text("SELECT * FROM follow_up WHERE id = ANY(CAST(:ids AS uuid[])) AND outcome IS NULL ORDER BY id")
 
@@ -105,12 +107,13 @@ def hear(batch: Batch) -> None:
     over: list[dict[str, Any]] = []
     handed: list[dict[str, Any]] = []
     made: list[tuple[Case, Work]] = []
+    known = _known(batch)
     for case in batch.cases.values():
         if case.happened or case.had is not None:
             over += _over(case)
             handed += _handed_on(case)
         if case.journey.follow_ups and not case.lead["test"]:
-            made += ((case, work) for work in _set_off(case))
+            made += ((case, work) for work in _set_off(case, known))
     if over:
         _end(batch, over)
     if handed:
@@ -139,10 +142,30 @@ def _handed_on(case: Case) -> Iterator[dict[str, Any]]:
             yield {"lead_id": case.id, "about_id": about_id, "owner": owner}
 
 
-def _set_off(case: Case) -> Sequence[Work]:
+def _known(batch: Batch) -> dict[str, dict[str, Any]]:
+    """What rules may ask of the tickets and opportunities to which something happened, by id; read where one asks."""
+    cases: dict[str, Case] = {}
+    wanted: dict[str, set[str]] = {"ticket": set(), "opportunity": set()}
+    for case in batch.cases.values():
+        for rule in case.journey.follow_ups.values() if case.happened else ():
+            roots = {path.partition(".")[0] for path in rule.when.paths} if rule.when else set()
+            for each in case.happened if roots & wanted.keys() else ():
+                if each.kind in rule.event and each.about.kind in roots & wanted.keys():
+                    wanted[each.about.kind].add(each.about.id)
+                    cases[each.about.id] = case
+    found = {}
+    if wanted["ticket"]:
+        found = {row["id"]: asked(row) for row in batch.tickets.load(sorted(wanted["ticket"]))}
+    if wanted["opportunity"]:
+        for row in opportunities.some(batch.connection, wanted["opportunity"]):
+            found[row["id"]] = opportunity.asked(row, cases[row["id"]].journey.pipelines.get(row["pipeline"]))
+    return found
+
+
+def _set_off(case: Case, known: Mapping[str, Mapping[str, Any]]) -> Sequence[Work]:
     """The work that the rules of a lead's journey make of what happened to it in this run."""
     happened = [
-        News(each.kind, f"{each.kind} {each.about.id} {each.key}", each.about.kind, each.about.id, each.about.owner)
+        News(each.kind, f"{each.kind} {each.about.id} {each.key}", *each.about, known.get(each.about.id))
         for each in case.happened
     ]
     entered = None
@@ -169,11 +192,14 @@ def make(batch: Batch, wanted: Sequence[tuple[Case, Work]], by: str) -> list[str
     """Write work, each occasion once, and tell it; return the ids of what is new."""
     given = {new_id(): each for each in wanted}
     made = [_row(work_id, case, work, by) for work_id, (case, work) in given.items()]
+    for row in made:
+        row["department"] = batch.handovers.work(given[row["id"]][0], row)
     new = list(batch.connection.execute(_INSERT, {"rows": rows.as_json(made)}).scalars())
     for row in made:
         if row["id"] in new:
             case = given[row["id"]][0]
             _wait(case, row)
+            batch.handovers.follow_up(case, row, 0, "made", by)
             case.tell(
                 FollowUpCreated(
                     follow_up_id=row["id"],
@@ -202,6 +228,7 @@ def _row(work_id: str, case: Case, work: Work, by: str) -> dict[str, Any]:
         "about_id": work.about_id,
         "role": work.role,
         "owner": work.owner,
+        "department": None,
         "created_at": case.batch.now,
         "created_by": by,
         "due_at": work.due_at,
@@ -214,13 +241,19 @@ def _row(work_id: str, case: Case, work: Work, by: str) -> dict[str, Any]:
 def _end(batch: Batch, over: Sequence[Mapping[str, Any]]) -> None:
     for row in batch.connection.execute(_OVER, {"rows": rows.as_json(over), "now": batch.now}):
         timers.at(batch, KIND, row.id, row.lead_id, None)
+        batch.handovers.over(row.id)
         batch.cases[row.lead_id].tell(FollowUpCancelled(row.id, row.owner, row.reason))
 
 
 def _hand_on(batch: Batch, handed: Sequence[Mapping[str, Any]]) -> None:
-    for row in batch.connection.execute(_HANDED_ON, {"rows": rows.as_json(handed), "now": batch.now}):
-        reason = "agent" if row.agent else "lead_owner"
-        batch.cases[row.lead_id].tell(FollowUpAssigned(row.id, row.owner, row.left, reason))
+    passed = []
+    for found in batch.connection.execute(_HANDED_ON, {"rows": rows.as_json(handed), "now": batch.now}).mappings():
+        row, case = dict(found), batch.cases[found["lead_id"]]
+        case.tell(FollowUpAssigned(row["id"], row["owner"], row["left"], "agent" if row["agent"] else "lead_owner"))
+        batch.handovers.follow_up(case, row, row["changes"], "assigned", "journey", row["left"])
+        if row["department"] != found["department"]:
+            passed.append({"id": row["id"], "department": row["department"]})
+    rows.update(batch.connection, tables.follow_up, "id", passed)
 
 
 # -- what time brings --------------------------------------------------------------------------------------------------
@@ -254,13 +287,16 @@ def _looked_at(case: Case, row: dict[str, Any]) -> dict[str, Any]:
         case.tell(FollowUpEscalated(row["id"], row["owner"], to, assigned))
         if assigned:
             case.tell(FollowUpAssigned(row["id"], to, row["owner"], "escalated"))
+            had = row["owner"]
             row |= {"owner": to, "role": "person", "updated_at": batch.now, "changes": row["changes"] + 1}
+            batch.handovers.follow_up(case, row, row["changes"], "escalated", "journey", had)
     timers.at(batch, KIND, row["id"], row["lead_id"], found.at)
     return {name: row[name] for name in _LOOKED_AT}
 
 
 _LOOKED_AT: Final = (
-    "id", "owner", "role", "reminded_at", "late_at", "escalated_at", "escalated_to", "updated_at", "changes",
+    "id", "owner", "department", "role", "reminded_at", "late_at", "escalated_at", "escalated_to", "updated_at",
+    "changes",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from schema.events import (
     TicketResolved,
     TicketWaiting,
 )
-from schema.journey.fields import nearest
+from schema.journey.fields import instead
 from schema.store.ids import new_id
 from workers.happening import About, happen
 from workers.helpdesk.book import seconds
@@ -96,6 +96,7 @@ def open_ticket(
             "status": "new",
             "desk": None,
             "owner": None,
+            "department": None,
             "waiting_since": None,
             "root_cause": None,
             "resolution": None,
@@ -175,7 +176,7 @@ def answer(case: Case, ticket: Row, said: Said, *, actor: str, status: str | Non
     after_s = seconds(ticket["opened_at"], batch.now) if first else None
     case.tell(TicketReplied(ticket["id"], actor, said.channel, first, after_s))
     if ticket["owner"] is None and actor in people(case, ticket):
-        given(case, ticket, actor, actor, "answered", {"owner": actor, "reason": "answered"})
+        given(case, ticket, actor, actor, "answered")
     _happen(case, ticket, "replied", channel=said.channel, data={"first": first})
     _become(case, ticket, after, actor, {})
     return entry
@@ -262,7 +263,7 @@ def assign(case: Case, ticket: Row, owner: str, *, actor: str, reason: str | Non
     if ticket["owner"] == owner:
         return False
     because = reason or "by_hand"
-    given(case, ticket, owner, actor, because, {"owner": owner, "desk": ticket["desk"], "reason": because})
+    given(case, ticket, owner, actor, because)
     return True
 
 
@@ -283,7 +284,7 @@ def release(case: Case, ticket: Row, *, actor: str, reason: str | None = None) -
         return False
     case.batch.tickets.passed[ticket["id"]] = (ticket["owner"],)
     because = reason or "released"
-    given(case, ticket, None, actor, because, {"owner": None, "desk": ticket["desk"], "reason": because})
+    given(case, ticket, None, actor, because)
     return True
 
 
@@ -375,10 +376,14 @@ def _root_cause(case: Case, ticket: Row, given_: str | None) -> str | None:
     service = _service(_own(case, ticket))
     kind = service.kinds.get(ticket["kind"])
     known = kind.root_cause if kind else ()
-    cause = given_ or ticket["root_cause"]
+    # One that it was put down to before counts if its kind has it still: another kind may have none.
+    cause = given_ or (ticket["root_cause"] if ticket["root_cause"] in known else None)
     if cause is None and known:
         words = f"To resolve a ticket of the kind {ticket['kind']}, say what it is put down to: {', '.join(known)}."
         raise Permanent("root_cause_required", words, known=list(known))
+    if cause is not None and not known:
+        words = f"Tickets of the kind {ticket['kind']} are put down to nothing: leave the root cause out."
+        raise Permanent("root_cause_unknown", words, known=[])
     if cause is not None and cause not in known:
         raise _unknown("root_cause", cause, known)
     return cause
@@ -386,7 +391,5 @@ def _root_cause(case: Case, ticket: Row, given_: str | None) -> str | None:
 
 def _unknown(what: str, given_: str, known: Iterable[str]) -> Permanent:
     names = list(known)
-    there = f"there are {', '.join(names[:20])}" if names else "there are none"
-    label = what.replace("_", " ")
-    words = f"There is no such {label}{nearest(given_, names) or f'; {there}'}."
+    words = f"There is no such {what.replace('_', ' ')}{instead(given_, names)}"
     return Permanent(f"{what}_unknown", words, known=names)

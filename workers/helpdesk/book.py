@@ -115,6 +115,13 @@ class Tickets:
         """Every ticket in hand, as it was (None: new) and as it will be."""
         return [(self.had.get(ticket_id), row) for ticket_id, row in self.rows.items()]
 
+    def entries(self) -> dict[str, list[Row]]:
+        """What was said and done about each ticket in this batch."""
+        found: dict[str, list[Row]] = {}
+        for entry in self._entries:
+            found.setdefault(entry["ticket_id"], []).append(entry)
+        return found
+
     def loads(self) -> dict[str, int]:
         """By how many tickets that want something of them everybody's work grows with this batch."""
         grows: dict[str, int] = {}

@@ -36,6 +36,11 @@ _ATTEMPTS: Final = 5
 """A ticket may go on with another lead, because people were merged, in the moment that it is looked up."""
 _LEAD: Final = text("SELECT lead_id FROM ticket WHERE id = :id")
 _EXISTS: Final = text("SELECT id FROM ticket WHERE source = :source AND external_id = :external_id")
+_WROTE: Final = text("""
+SELECT EXISTS (
+    SELECT FROM ticket_entry WHERE ticket_id = :id AND number > :seen AND kind = 'message_in' AND NOT machine
+)
+""")
 _NEXT: Final = text("SELECT next_step FROM lead WHERE id = :id AND due_since IS NOT NULL")
 
 
@@ -109,16 +114,20 @@ class TicketService:
         agent: str | None = None,
         status: str | None = None,
         send: bool = False,
+        seen: int | None = None,
         now: datetime | None = None,
     ) -> Row:
         """
         Keep that the customer was answered, and have it sent to them by mail if that is wanted.
 
-        :raises Permanent: `owner_unknown`; `mail_not_configured`, `no_address` where it cannot be sent
+        With `seen` only if the customer has not written since the ticket had so many `entries`.
+
+        :raises Permanent: `owner_unknown`; `customer_wrote`; `mail_not_configured`, `no_address`: it cannot be sent
         :raises schema.ticketing.StatusNotPossible: it cannot become `status`
         """
 
         def act(case: Case, ticket: Row) -> None:
+            _up_to_date(case, ticket, seen)
             said = Said(words, channel)
             entry = acts.answer(case, ticket, said, actor=_who(case, ticket, actor, agent), status=status)
             if send:
@@ -136,7 +145,7 @@ class TicketService:
 
         return self._change(ticket_id, act, now)
 
-    def status(
+    def status(  # noqa: PLR0913 - what may be said of it
         self,
         ticket_id: str,
         wanted: str,
@@ -145,18 +154,22 @@ class TicketService:
         agent: str | None = None,
         root_cause: str | None = None,
         resolution: str | None = None,
+        seen: int | None = None,
         now: datetime | None = None,
     ) -> Row:
         """
-        Have a ticket be in another status.
+        Have a ticket be in another status; with `seen` as `answer` says.
 
         :raises schema.ticketing.StatusNotPossible: it cannot become that from what it is
-        :raises Permanent: `status_unknown`; `root_cause_required`, `root_cause_unknown`
+        :raises Permanent: `status_unknown`; `customer_wrote`; `root_cause_required`, `root_cause_unknown`
         """
         if wanted not in STATUSES:
-            raise Permanent("status_unknown", f"There are {', '.join(STATUSES)}.", known=list(STATUSES))
+            raise Permanent(
+                "status_unknown", f"There is no such status; there are {', '.join(STATUSES)}.", known=list(STATUSES)
+            )
 
         def act(case: Case, ticket: Row) -> None:
+            _up_to_date(case, ticket, seen)
             by = _who(case, ticket, actor, agent)
             acts.set_status(case, ticket, wanted, actor=by, root_cause=root_cause, resolution=resolution)
 
@@ -294,6 +307,16 @@ def _who(case: Case, ticket: Row, actor: str, agent: str | None) -> str:
     return agent
 
 
+def _up_to_date(case: Case, ticket: Row, seen: int | None) -> None:
+    """Refuse what somebody decided who has not read the customer's last words."""
+    if seen is None:
+        return
+    after = case.batch.connection.execute(_WROTE, {"id": ticket["id"], "seen": seen})
+    if after.scalar_one():
+        told = "The customer has written meanwhile: read it, and decide anew."
+        raise Permanent("customer_wrote", told, entries=ticket["entries"])
+
+
 def _may_open(case: Case, wanted: Opening) -> None:
     connection = case.batch.connection
     if wanted.external_id is not None:
@@ -309,4 +332,6 @@ def _may_open(case: Case, wanted: Opening) -> None:
 
 def _checked(priority: str | None) -> None:
     if priority not in {None, *PRIORITIES}:
-        raise Permanent("priority_unknown", f"There are {', '.join(PRIORITIES)}.", known=list(PRIORITIES))
+        raise Permanent(
+            "priority_unknown", f"There is no such priority; there are {', '.join(PRIORITIES)}.", known=list(PRIORITIES)
+        )

@@ -158,10 +158,11 @@ class Desks:
         return known
 
 
-def given(case: Case, ticket: Row, owner: str | None, actor: str, reason: str, data: dict[str, Any]) -> None:
-    """Have a ticket be somebody's, whoever decided it, and tell that."""
+def given(case: Case, ticket: Row, owner: str | None, actor: str, reason: str, more: Row | None = None) -> None:
+    """Have a ticket be somebody's, whoever decided it, and tell that; `more` is kept with the entry."""
     had = ticket["owner"]
     ticket |= {"owner": owner, "waiting_since": None}
+    data = {"owner": owner, "desk": ticket["desk"], "reason": reason} | (more or {})
     case.batch.tickets.note(ticket, "assigned", actor, data={**data, "left": had} if had else data)
     case.tell(TicketAssigned(ticket["id"], ticket["desk"], owner, had, reason))
     if owner is not None:

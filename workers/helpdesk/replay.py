@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import text
@@ -18,7 +19,7 @@ from schema.store import rows
 from schema.store.ids import new_id, uuid_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -38,7 +39,8 @@ _LOCK: Final = text("""
 SELECT id, person_id FROM lead WHERE id = ANY(CAST(:ids AS uuid[])) AND merged_into IS NULL ORDER BY id FOR UPDATE
 """)
 _KNOWN: Final = text("""
-SELECT id, external_id, lead_id, entries, opened_at, closed_at, opened_by FROM ticket
+SELECT id, external_id, lead_id, entries, opened_by, opened_at, status_since, resolved_at, closed_at, reopened
+FROM ticket
 WHERE source = :source AND external_id = ANY(CAST(:cases AS text[]))
 """)
 _ENTRIES: Final = text("""
@@ -74,20 +76,36 @@ class Replayed(NamedTuple):
 
 
 def replay(
-    engine: Engine, journey: Journey, source: str, cases: Sequence[Case], *, kind: str, now: datetime
+    engine: Engine,
+    journey: Journey,
+    source: str,
+    cases: Sequence[Case],
+    *,
+    kind: str,
+    resolves: Collection[str] = (),
+    now: datetime,
 ) -> Iterator[Replayed]:
     """
     Keep these cases, each `PORTION` in a transaction; the people they are about have leads already.
+
+    `resolves` are the names of what resolves a case: what is done after it was reopened for.
 
     Refused are, by case: `lead_unknown`, `lead_busy` (people are merged just now), `not_imported` (a ticket of ours).
     """
     for first in range(0, len(cases), PORTION):
         with engine.begin() as connection:
-            yield _portion(connection, journey, source, cases[first : first + PORTION], kind, now)
+            portion = cases[first : first + PORTION]
+            yield _portion(connection, journey, source, portion, kind, frozenset(resolves), now)
 
 
 def _portion(
-    connection: Connection, journey: Journey, source: str, cases: Sequence[Case], kind: str, now: datetime
+    connection: Connection,
+    journey: Journey,
+    source: str,
+    cases: Sequence[Case],
+    kind: str,
+    resolves: frozenset[str],
+    now: datetime,
 ) -> Replayed:
     leads = _leads(connection, journey.name, cases)
     wanted = {"source": source, "cases": [case.id for case in cases]}
@@ -105,17 +123,20 @@ def _portion(
             refused[case.id] = "lead_unknown"
         elif row is None:
             lead_id, person_id = leads[case.customer]
-            ticket = _ticket(journey, source, case, kind, now) | {"lead_id": lead_id, "person_id": person_id}
+            ticket = _ticket(journey, source, case, kind, now) | _course(case.done, resolves)
+            ticket |= {"lead_id": lead_id, "person_id": person_id}
             new.append(ticket)
             entries += _entries(ticket["id"], case.done, 0, now)
         else:
-            added = list(_missing(case.done, kept[row["id"]]))
-            moments = [done.at for done in added]
-            if added:
+            before = kept[row["id"]]
+            added = list(_missing(case.done, before))
+            every = sorted([*(Done(*each) for each in before.elements()), *added], key=lambda done: done.at)
+            course = _course(every, resolves)
+            if not resolves:
+                course["reopened"] = row["reopened"]
+            if added or (resolves and any(row[name] != value for name, value in course.items())):
                 entries += _entries(row["id"], added, row["entries"], now)
-                grown.append({"id": row["id"], "entries": row["entries"] + len(added), "updated_at": now,
-                              "opened_at": min(row["opened_at"], *moments),
-                              "closed_at": max(row["closed_at"], *moments)})  # fmt: skip
+                grown.append({"id": row["id"], "entries": row["entries"] + len(added), "updated_at": now} | course)
     rows.together(
         connection,
         rows.Write(tables.ticket, new),
@@ -156,7 +177,6 @@ def _missing(done: Iterable[Done], kept: Counter[tuple[datetime, str]]) -> Itera
 
 
 def _ticket(journey: Journey, source: str, case: Case, kind: str, now: datetime) -> dict[str, Any]:
-    first, last = case.done[0].at, case.done[-1].at
     assert journey.service is not None  # noqa: S101 - the caller has asked for the kind
     return {
         "id": new_id(),
@@ -168,13 +188,21 @@ def _ticket(journey: Journey, source: str, case: Case, kind: str, now: datetime)
         "source": source,
         "channel": IMPORT,
         "external_id": case.id,
-        "opened_at": first,
         "opened_by": IMPORT,
-        "status_since": last,
-        "resolved_at": last,
-        "closed_at": last,
         "entries": len(case.done),
         "updated_at": now,
+    }
+
+
+def _course(done: Sequence[Done], resolves: frozenset[str]) -> dict[str, Any]:
+    """When a case was opened, resolved for the last time and closed, and how often it was reopened in between."""
+    last = done[-1].at
+    return {
+        "opened_at": done[0].at,
+        "status_since": last,
+        "resolved_at": max((each.at for each in done if each.activity in resolves), default=last),
+        "closed_at": last,
+        "reopened": sum(each.activity in resolves and then.activity not in resolves for each, then in pairwise(done)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from schema.store import rows
+from schema.store import handovers, rows
 from schema.store.ids import uuid_array
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _TABLES: Final = ("opportunity", "ticket", "contract", "follow_up", "survey")
+_WAITS: Final = "timer"
 _ABOUT: Final = ("follow_up", "survey")
 """Those that are about something, which may be the lead itself."""
 _ABOUT_LEAD: Final = ", about_id = CASE WHEN x.about_kind = 'lead' THEN {lead} ELSE x.about_id END"
@@ -91,6 +92,27 @@ _TIMERS: Final = {
     """)  # noqa: S608 - our own names
     for table in _TABLES
 }
+# A lead's own timer, for whether its customer still buys, goes over too; what is so is asked when it goes off.
+_WAIT_ONWARD: Final = text(f"""
+WITH gone AS (DELETE FROM timer AS t USING {_PAIRS} WHERE t.id = r.id RETURNING t.id, t.kind, t.due_at, r."into")
+INSERT INTO timer AS own (id, kind, lead_id, due_at)
+SELECT "into", min(kind), "into", min(due_at) FROM gone GROUP BY "into" ORDER BY "into"
+ON CONFLICT (id) DO UPDATE SET due_at = LEAST(own.due_at, EXCLUDED.due_at), attempts = 0
+RETURNING (SELECT jsonb_object_agg(gone.id, gone."into") FROM gone) AS over
+""")  # noqa: S608 - our own texts
+_WAIT_BACK: Final = text("""
+INSERT INTO timer (id, kind, lead_id, due_at)
+SELECT r.id, 'contract', r.id, COALESCE(t.due_at, :now)
+FROM jsonb_to_recordset(CAST(:back AS jsonb)) AS r(id uuid, "from" uuid) LEFT JOIN timer AS t ON t.id = r."from"
+ORDER BY r.id ON CONFLICT (id) DO NOTHING
+""")
+_HANDED_OVER: Final = {
+    table: text(f"""
+        UPDATE handover AS h SET lead_id = x.lead_id FROM {table} AS x
+        WHERE x.lead_id = ANY(CAST(:leads AS uuid[])) AND h.about_id = x.id AND h.lead_id <> x.lead_id
+    """)  # noqa: S608 - our own names
+    for table in ("opportunity", "ticket", "follow_up")
+}
 _NO_TIMERS: Final = text("DELETE FROM timer WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 
@@ -100,7 +122,8 @@ def merged(
     """
     Have what belongs to `leads` that went over be their person's, and what belongs to those `parked` go on in others.
 
-    Their leads are locked, and the survivor's already. Returns, by table, what went over with the lead that it was of.
+    Their leads are locked, and the survivor's already. Returns, by table, what went over with the lead that it was of;
+    as `timer`, the leads whose own one went over, with the lead that has it now.
     """
     for statement in _OF_LEADS.values():
         connection.execute(statement, {"leads": whose["leads"]})
@@ -116,11 +139,20 @@ def merged(
         gone += connection.execute(statement, pairs | {"now": now}).scalars()
     if gone:
         connection.execute(_NO_TIMERS, {"ids": uuid_array(gone)})
+    handovers.end(connection, [*parked, *gone], now)
+    if waits := connection.execute(_WAIT_ONWARD, pairs).scalars().first():
+        moved[_WAITS] = waits
     _follow(connection, parked.values())
     return moved
 
 
-def parted(connection: Connection, moved: Mapping[str, Any], goes_on: Mapping[str, str], leads: Iterable[str]) -> None:
+def parted(
+    connection: Connection,
+    moved: Mapping[str, Any],
+    goes_on: Mapping[str, str],
+    leads: Iterable[str],
+    now: datetime,
+) -> None:
     """
     Give back what went over, and what was opened since to whose arrival opened it.
 
@@ -129,6 +161,10 @@ def parted(connection: Connection, moved: Mapping[str, Any], goes_on: Mapping[st
     """
     of_leads = {"leads": uuid_array(leads)}
     for table, over in moved.items():
+        if table == _WAITS:
+            waits = [{"id": goes_on.get(lead, lead), "from": into} for lead, into in sorted(over.items())]
+            connection.execute(_WAIT_BACK, {"back": rows.as_json(waits), "now": now})
+            continue
         back = [{"id": each, "lead_id": goes_on.get(lead, lead)} for each, lead in sorted(over.items())]
         connection.execute(_BACK[table], {"back": rows.as_json(back)})
     connection.execute(_OPENED_SINCE, of_leads)
@@ -138,6 +174,6 @@ def parted(connection: Connection, moved: Mapping[str, Any], goes_on: Mapping[st
 
 
 def _follow(connection: Connection, leads: Iterable[str]) -> None:
-    """Have timers be those of the leads that their things belong to."""
-    for statement in _TIMERS.values():
+    """Have timers and hand-overs be those of the leads that their things belong to."""
+    for statement in (*_TIMERS.values(), *_HANDED_OVER.values()):
         connection.execute(statement, {"leads": uuid_array(leads)})

@@ -130,7 +130,7 @@ def take_back(batch: Batch, *, merged: str, actor: str) -> dict[str, Any] | None
     whose = {"merged": merged, "survivor": survivor, "family": uuid_array(family)}
     _move_back(batch.connection, last, whose, theirs, since, places)
     _give(batch.connection, list(leads), whose, moved, since)
-    service_merged.parted(batch.connection, moved.get("service", {}), stays, leads)
+    service_merged.parted(batch.connection, moved.get("service", {}), stays, leads, batch.now)
     _restore(batch, into, row, last["before"])
     note = {"merge": last["id"], "survivor": survivor, "merged": merged, "asked_by": actor}
     reopened = _reopen(batch, parked, stays, note, set(places.values()))

@@ -227,6 +227,7 @@ def _add(case: Case, told: Told, source: str, actor: str) -> dict[str, Any]:
                 raise Permanent("contract_exists", detail, contract=row["id"])
     deal = Deal(told.amount, told.currency, told.products)
     row = begin(book, case, term, deal, How(actor), source, told.external_id)
+    case.batch.handovers.acted(case, row["id"], rules.department, actor)
     return _done(book, case, row)
 
 
@@ -238,6 +239,7 @@ def _renew(case: Case, contract_id: str, told: Told, actor: str) -> dict[str, An
     term = next_term(term_of(row), told)
     if term is None or term.starts_on <= row["starts_on"]:
         raise _unclear()
+    case.batch.handovers.acted(case, row["id"], _rules(case).department, actor)
     return _done(book, case, renew(book, case, row, term, Deal(told.amount, told.currency, told.products), How(actor)))
 
 
@@ -249,6 +251,7 @@ def _cancel(
     if row is None:
         return None
     cancel(book, case, row, ends_on, reason, How(actor))
+    case.batch.handovers.acted(case, row["id"], _rules(case).department, actor)
     return _done(book, case, row)
 
 

@@ -225,7 +225,11 @@ def _may_become_inactive(case: Case) -> bool:
 
 
 def _look_at_idle(batch: Batch, cases: Sequence[Case]) -> None:
-    asked = [case for case in cases if case.journey.contracts and case.journey.contracts.inactive_after]
+    asked = [
+        case
+        for case in cases
+        if case.journey.contracts and case.journey.contracts.inactive_after and not case.lead["quiet"]
+    ]
     if not asked:
         return
     people = uuid_array({case.lead["person_id"] for case in asked})

@@ -192,11 +192,11 @@ class Sales:
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def listed(
-        self, *, limit: int = 50, state: str | None = None, **wanted: str | None
+        self, *, limit: int = 50, status: str | None = None, **wanted: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page, the latest first, and the cursor of the next; see `figures.listed`."""
         with self._engine.connect() as connection:
-            return figures.listed(connection, self._book, limit=limit, state=state, **wanted)
+            return figures.listed(connection, self._book, limit=limit, status=status, **wanted)
 
     def one(self, opportunity_id: str, *, now: datetime | None = None) -> dict[str, Any]:
         """

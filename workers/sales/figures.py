@@ -33,15 +33,15 @@ def listed(
     book: JourneyBook,
     *,
     limit: int = 50,
-    state: str | None = None,
+    status: str | None = None,
     **wanted: str | None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """
     Return a page, the latest first, and the cursor of the next.
 
-    `state` is open, won or lost; `wanted` may be `pipeline`, `journey`, `stage`, `owner`, `lead` and `cursor`.
+    `status` is open, won or lost; `wanted` may be `pipeline`, `journey`, `stage`, `owner`, `lead` and `cursor`.
     """
-    found = store.listed(connection, limit=limit + 1, state=state, **wanted)
+    found = store.listed(connection, limit=limit + 1, status=status, **wanted)
     shown = _shown(connection, book, found[:limit], clock.now())
     return shown, shown[-1]["id"] if len(found) > limit else None
 
@@ -189,7 +189,7 @@ def _one(row: Row[Any], rules: Pipeline | None, counts: tuple[int, int]) -> dict
         "id": row.id,
         "lead_id": row.lead_id,
         "person_id": row.person_id,
-        "journey": row.journey_name,
+        "journey_name": row.journey_name,
         "pipeline": row.pipeline,
         "name": row.name,
         "status": row.outcome or "open",

@@ -163,6 +163,8 @@ class Ledger:
             row["stage_since"] = now
         row |= {"changes": row["changes"] + 1, "touched_at": now, "quiet_since": None}
         self._changed[row["id"]] = row
+        before = found["owner"]["from"] if "owner" in found else row["owner"]
+        self._batch.handovers.opportunity(row, what, actor, before)
         self._changes.append(
             {
                 "opportunity_id": row["id"],

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from schema import tables
 from schema.errors import Permanent, Transient
 from schema.events import SurveyAnswered
-from schema.journey.fields import nearest
+from schema.journey.fields import instead
 from schema.store import rows, surveys
 from schema.store.ids import is_id, new_id
 from workers import timers
@@ -83,7 +83,7 @@ class Answers:
 
         An answer without a comment leaves an earlier comment as it is; the same answer again changes nothing.
 
-        :raises Permanent: `survey_unknown`; `survey_over`, it was cancelled or its time is over (`state`);
+        :raises Permanent: `survey_unknown`; `survey_over`, it was cancelled or its time is over (`status`);
             `score_invalid`, `comment_too_long`
         :raises Transient: `lead_busy`
         """
@@ -180,9 +180,7 @@ def _asked_in_person(case: Case, survey_id: str, name: str, answer: Answer, tick
     """The row of a survey that nobody was sent."""
     names = list(case.journey.surveys)
     if name not in names:
-        there = f"; there are {', '.join(names)}." if names else "; it has none."
-        near = nearest(name, names) or there
-        raise Permanent("survey_unknown", f"The lead's journey has no such survey{near}", known=names)
+        raise Permanent("survey_unknown", f"The lead's journey has no such survey{instead(name, names)}", known=names)
     about_kind, about_id, agent = "lead", case.id, case.lead["owner"]
     if ticket_id is not None:
         found = case.batch.tickets.load([ticket_id]) if is_id(ticket_id) else []
@@ -234,9 +232,11 @@ def _checked(survey: Row, answer: Answer, now: datetime) -> None:
     if answer.comment and len(answer.comment) > surveys.LONGEST_COMMENT:
         raise Permanent("comment_too_long", f"A comment has at most {surveys.LONGEST_COMMENT:,} characters.")
     if survey["state"] == "cancelled":
-        raise Permanent("survey_over", "This was not asked after all; keep the answer as a new one.", state="cancelled")
+        raise Permanent(
+            "survey_over", "This was not asked after all; keep the answer as a new one.", status="cancelled"
+        )
     if survey["state"] == "expired" or (survey["expires_at"] and survey["expires_at"] <= now):
-        raise Permanent("survey_over", "The time to answer this is over.", state="expired")
+        raise Permanent("survey_over", "The time to answer this is over.", status="expired")
 
 
 def _agent(case: Case, survey: Row) -> str | None:

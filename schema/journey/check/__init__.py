@@ -43,6 +43,7 @@ def _of(part: str, *keys: str) -> frozenset[str]:
 _STEPS = _of("campaigns", "steps", "send", "go", "branch", "split", "otherwise", "name", "wait", "timeout")
 
 _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
+    (sources.names, _of("sources")),
     (sources.hooks, _of("sources", "kind", "provider", "token")),
     (sources.forms, _of("sources", "kind", "fields", "name", "type", "consent", "double_opt_in")),
     (steps.order, _of("steps")),
@@ -104,6 +105,7 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     (contracts.health, _of("health", "start", "rules", "points", "at_risk", "when")),
     (contracts.offers, _of("offers", "product", "when")),
     (mailing.sender, _of("mail", "sender", "postal") | _STEPS),
+    (mailing.answers, _of("mail", "sender", "reply_to") | _of("sources", "kind", "address")),
     (mailing.hours, _of("mail", "hours", "calendar", "assume", "tz") | _of("calendars", "tz")),
     (mailing.caps, _of("mail", "caps", "most", "per") | _STEPS),
     (mailing.templates, _of("templates", "subject", "text", "html", "preview") | _STEPS),

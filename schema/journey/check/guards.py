@@ -34,10 +34,20 @@ _NOUNS = {
     "score.cell": "cell of the grid",
     "qualification.reason": "reason of a criterion",
     "qualification.outcome": "outcome",
+    "opportunity.status": "status of an opportunity",
+    "opportunity.pipeline": "pipeline",
+    "opportunity.stage": "stage of a pipeline",
     "member.name": "person",
 }
 
 
+_SUBJECTS = {
+    "ticket": "the ticket that something is asked about; it is known in `service`, in `surveys`, and in `follow_ups` "
+    "whose `event` is one of tickets",
+    "opportunity": "the opportunity that something happens to; it is known in `follow_ups` whose `event` is one of "
+    "opportunities",
+}
+"""What a question may only be put about where there is one."""
 _EFFECTS = {
     "enter": "lets anybody in",
     "exit": "ends it for anybody",
@@ -120,6 +130,8 @@ def _timely(journey: Journey, asked: _Asked) -> Iterator[Finding]:
         if root == "member" and asked.path[-1] != "fits":
             message = f"{path} is the person a pool asks about; it is known in `fits` of a pool only"
             yield Finding(asked.path, message, at=at)
+        if root in _SUBJECTS and not _is_about(journey, asked.path, root):
+            yield Finding(asked.path, f"{path} is {_SUBJECTS[root]}", at=at)
         for kept, key in (("person.health", "health"), ("person.contracts", "contracts")):
             if path.startswith(kept) and getattr(journey, key) is None:
                 message = f"{path} is never known: the journey has no `{key}`"
@@ -132,6 +144,16 @@ def _timely(journey: Journey, asked: _Asked) -> Iterator[Finding]:
         elif journey.steps.index(by) >= journey.steps.index(asked.step):
             message = f"{path} is not known yet when a lead first comes here: {by} finds it out later"
             yield warning(asked.path, message, at=at)
+
+
+def _is_about(journey: Journey, path: Path, root: str) -> bool:
+    """Whether a question is put about a ticket, or about an opportunity."""
+    begins = ("ticket.", "service.delivered") if root == "ticket" else ("opportunity.",)
+    if path[0] == "service":
+        return root == "ticket"
+    if path[0] == "follow_ups":
+        return any(event.startswith(begins) for event in journey.follow_ups[str(path[1])].event)
+    return path[0] == "surveys" and root == "ticket"
 
 
 def _values(world: World, asked: _Asked) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ def departments(view: View) -> Iterator[Finding]:
         ("lifecycle", name): state.department for name, state in view.journey.lifecycle.items()
     }
     worked |= {("transitions", name): move.department for name, move in view.journey.transitions.items()}
+    worked |= {("people", name): person.department for name, person in view.journey.people.items()}
     for path, department in worked.items():
         if known and department not in {None, *known}:
             message = f"{department} is not among the departments{nearest(str(department), list(known))}"

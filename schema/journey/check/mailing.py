@@ -15,6 +15,8 @@ from schema.journey.check.finding import Finding, View, key, warning
 from schema.journey.document import Path
 from schema.journey.fields import FIELDS, kind, nearest
 from schema.journey.words import listing, time
+from schema.mail.address import mailbox_of
+from schema.mail.words import mailboxes
 from schema.quiet import window
 
 _SOME_DAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -55,6 +57,18 @@ def sender(view: View) -> Iterator[Finding]:
             told = True
             message = f"marketing ({name}) has to name the postal address of the business: add `postal`"
             yield key(("mail",), message)
+
+
+def answers(view: View) -> Iterator[Finding]:
+    """Answers that go to where no source takes them in, though there are sources of mail."""
+    mail = view.journey.mail
+    taken = [source.address for source in view.journey.sources.values() if source.kind == "email" and source.address]
+    if mail is None or not taken:
+        return
+    place = mailboxes(mail.reply_to or mail.sender)[0].address
+    if mailbox_of(place)[0] not in {mailbox_of(address)[0] for address in taken}:
+        message = f"answers go to {place}, which no source takes in: is `reply_to: {taken[0]}` meant?"
+        yield warning(("mail", "reply_to" if mail.reply_to else "sender"), message)
 
 
 def hours(view: View) -> Iterator[Finding]:

@@ -22,9 +22,12 @@ def names(view: View) -> Iterator[Finding]:
     if service is None:
         return
     departments = view.journey.departments
-    if departments and service.department not in {None, *departments}:
-        message = f"{service.department} is not among the departments{nearest(str(service.department), [*departments])}"
-        yield Finding((*_SERVICE, "department"), message)
+    worked: dict[Path, str | None] = {_SERVICE: service.department}
+    worked |= {(*_SERVICE, "desks", name): desk.department for name, desk in service.desks.items()}
+    for place, department in worked.items():
+        if departments and department not in {None, *departments}:
+            message = f"{department} is not among the departments{nearest(str(department), [*departments])}"
+            yield Finding((*place, "department"), message)
     for at, rule in enumerate(service.opens):
         path: Path = (*_SERVICE, "opens", at)
         if rule.kind not in service.kinds:

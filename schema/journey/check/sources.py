@@ -7,6 +7,16 @@ from collections.abc import Iterator
 from schema.journey.check.finding import Finding, View
 from schema.journey.source import IDS_ONLY, PROVIDERS
 
+OURS = "throughline"
+"""The source of what happens here: answers, deals, contracts."""
+
+
+def names(view: View) -> Iterator[Finding]:
+    """A source that would be taken for our own work."""
+    if OURS in view.journey.sources:
+        message = f"{OURS} is the source of what happens here itself: give this one another name"
+        yield Finding(("sources", OURS), message, of_key=True)
+
 
 def hooks(view: View) -> Iterator[Finding]:
     """Keys that are for hooks only, and a provider whose answers nobody could fetch."""

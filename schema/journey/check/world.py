@@ -32,6 +32,7 @@ POINTS = frozenset(
 def world(journey: Journey, spoilt: Collection[str]) -> World:
     """The world of the journey's leads; nothing is sure where something had to be left out."""
     cells = _cells(journey)
+    pipelines = journey.pipelines.values()
     kinds = [("ticket.kind", journey.service.kinds, {"service.*", "service.kinds"})] if journey.service else []
     known: list[tuple[str, Iterable[str], set[str]]] = [
         ("source", journey.sources, {"sources.*"}),
@@ -39,6 +40,9 @@ def world(journey: Journey, spoilt: Collection[str]) -> World:
         ("member.name", journey.people, {"people.*"}),
         ("ticket.priority", PRIORITIES, set()),
         ("ticket.status", LEADS_TO, set()),
+        ("opportunity.status", ("open", "won", "lost"), set()),
+        ("opportunity.pipeline", journey.pipelines, {"pipelines.*"}),
+        ("opportunity.stage", {stage for each in pipelines for stage in each.stages}, {"pipelines.*"}),
         ("pool", journey.route.pools, {"route.*", "route.pools"}),
         ("state", journey.lifecycle, {"lifecycle.*"}),
         ("score.grade", journey.score.grades, {"score.*", "score.grades"}),

@@ -245,6 +245,11 @@ def _notes(result: Result, window: Window, *, against: str) -> Iterator[str]:
         "Moves made by hand are made again at the same moment where the journey has them; what people would have "
         "done otherwise is not guessed."
     )
+    yield (
+        "Opportunities, tickets and their clocks, contracts, health, follow-ups, surveys and campaigns are not played: "
+        "what they told is taken as it was recorded, and a change of their rules makes no difference here "
+        "(`throughline campaigns simulate` plays campaigns)."
+    )
     yield "Turns begin even in both worlds: who exactly gets a lead may differ from what was recorded, shares do not."
     if result.after.model:
         yield f"Conversion is predicted by today's model {result.after.model}, which may have learned from these leads."
