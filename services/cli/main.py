@@ -13,6 +13,7 @@ from typing import Final
 
 import typer
 
+from schema import garbage
 from schema.errors import ThroughlineError
 from services.cli import (
     bench,
@@ -24,6 +25,10 @@ from services.cli import (
     handovers,
     journey,
     keys,
+    kpi,
+    kpi_counting,
+    kpi_flow,
+    kpi_report,
     leads,
     mail,
     offers,
@@ -64,7 +69,11 @@ COMMANDS: Final = (
     sends,
     events,
     quarantine,
+    kpi,
+    kpi_flow,
+    kpi_report,
     ops,
+    kpi_counting,
     keys,
 )
 """Modules with `add_to(app)`, in the order of the help. They import nothing slow before a command runs."""
@@ -84,6 +93,7 @@ for _commands in COMMANDS:
 
 def main() -> None:
     """Run the command line and end the process."""
+    garbage.start()
     try:
         app(prog_name="throughline")
     except KeyboardInterrupt:
