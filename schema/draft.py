@@ -11,7 +11,7 @@ gone and unmentioned. Names are compared without case and separators (`E-Mail`, 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -484,11 +484,11 @@ def head_count(text: str) -> int | None:
     return count if count is not None and count <= _MOST_EMPLOYEES else None
 
 
-def moment(value: JSON) -> tuple[datetime | None, str]:
+def moment(value: JSON, zone: tzinfo = UTC) -> tuple[datetime | None, str]:
     """
     Read a time as UTC, with an issue code or "".
 
-    ISO 8601 with or without an offset (none: UTC); a number, seconds or milliseconds since 1970, is used and
+    ISO 8601 with or without an offset (none: of the `zone`); a number, seconds or milliseconds since 1970, is used and
     flagged `date_epoch`. Anything else, and years outside 1900 to 2200, is `date_invalid`.
     """
     if isinstance(value, bool):
@@ -504,7 +504,7 @@ def moment(value: JSON) -> tuple[datetime | None, str]:
         return None, "date_invalid"
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         return None, "date_invalid"
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC), ""
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC), ""
 
 
 @lru_cache(maxsize=4096)

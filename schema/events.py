@@ -8,15 +8,16 @@ its lead and its number on that lead, so the same event has the same id however 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
 
 import msgspec
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from msgspec import UNSET, UnsetType
 
 PREFIX: Final = "throughline."
 VERSION: Final = ".v1"
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -24,7 +25,13 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class LeadCreated(Event, frozen=True):
-    """A lead began: the first touch of a person on a journey. `quiet`: from a file; nothing is to be set off by it."""
+    """
+    A lead began: the first touch of a person on a journey. `quiet`: from a file; nothing is to be set off by it.
+
+    `kind` is that of the touchpoint, `at` when it was, where that is earlier than the event's own time. `campaign` is
+    the advertising campaign that brought them (`utm_campaign`), `segment` what the journey's `kpis` say. `test`: no
+    figure counts it.
+    """
 
     person_id: str
     receipt_id: str
@@ -33,10 +40,20 @@ class LeadCreated(Event, frozen=True):
     journey: str
     state: str
     quiet: bool = False
+    test: bool = False
+    kind: str | UnsetType = UNSET
+    at: Moment | UnsetType = UNSET
+    campaign: str | UnsetType = UNSET
+    segment: str | UnsetType = UNSET
 
 
 class LeadTouched(Event, frozen=True):
-    """Another touchpoint reached an open lead. `quiet`: from a file; nothing is to be set off by it."""
+    """
+    Another touchpoint reached an open lead. `quiet`: from a file; nothing is to be set off by it.
+
+    `at` is when it happened, where that is earlier than the event's own time. `campaign` is the advertising campaign
+    that brought them this time. `segment` is what the journey's `kpis` say of the lead now.
+    """
 
     person_id: str
     touchpoint_id: str
@@ -44,6 +61,9 @@ class LeadTouched(Event, frozen=True):
     source: str
     channel: str
     quiet: bool = False
+    at: Moment | UnsetType = UNSET
+    campaign: str | UnsetType = UNSET
+    segment: str | UnsetType = UNSET
 
 
 class PersonOptInRequested(Event, frozen=True):
@@ -84,9 +104,10 @@ class PersonUnmerged(Event, frozen=True):
 
 
 class LeadQualified(Event, frozen=True):
-    """Every criterion passed."""
+    """Every criterion passed. `at` is when, where a file told of it later; so with the others."""
 
     criteria: Mapping[str, str]
+    at: Moment | UnsetType = UNSET
 
 
 class LeadDisqualified(Event, frozen=True):
@@ -94,6 +115,7 @@ class LeadDisqualified(Event, frozen=True):
 
     reason: str
     criteria: Mapping[str, str]
+    at: Moment | UnsetType = UNSET
 
 
 class LeadUndecided(Event, frozen=True):
@@ -101,6 +123,7 @@ class LeadUndecided(Event, frozen=True):
 
     unknown: list[str]
     criteria: Mapping[str, str]
+    at: Moment | UnsetType = UNSET
 
 
 class LeadScored(Event, frozen=True):
@@ -179,7 +202,8 @@ class LeadTransitioned(Event, frozen=True):
     """
     The lead moved between two states of its lifecycle, in a `system`.
 
-    Where the departments are two, it was handed over. Null: the journey does not say.
+    Where the departments are two, it was handed over. Null: the journey does not say. `at` is when that was, where a
+    file told of it later: never before the move before it.
     """
 
     name: str
@@ -191,6 +215,27 @@ class LeadTransitioned(Event, frozen=True):
     from_department: str | None = None
     to_department: str | None = None
     system: str | None = None
+    at: Moment | UnsetType = UNSET
+
+
+class PurchaseRecorded(Event, frozen=True):
+    """
+    Somebody bought or renewed, or was paid back (`kind`), at the moment `at`; amounts are exact decimals, as text.
+
+    `products` are article numbers, or names where there are none. Told of the same purchase again when something else
+    turns out to be true: then `was` is what stood until now (`kind`, `amount`, `currency`, `at`), in whose place this
+    stands. `quiet`: from a file.
+    """
+
+    purchase_id: str
+    person_id: str
+    kind: str
+    amount: Decimal | None
+    currency: str | None
+    products: list[str]
+    at: Moment
+    quiet: bool = False
+    was: Mapping[str, str | None] | UnsetType = UNSET
 
 
 class CampaignEntered(Event, frozen=True):
@@ -248,7 +293,11 @@ class CampaignHeld(Event, frozen=True):
 
 
 class TicketOpened(Event, frozen=True):
-    """A customer wants something of us: an issue, a complaint, a request, a question. `by`: `customer`, or who did."""
+    """
+    A customer wants something of us: an issue, a complaint, a request, a question. `by`: `customer`, or who did.
+
+    `quiet`: from a file, and nothing is to be set off by it; `at` is then when that was. So with the others of tickets.
+    """
 
     ticket_id: str
     person_id: str
@@ -258,6 +307,8 @@ class TicketOpened(Event, frozen=True):
     channel: str
     by: str
     refers_to: str | None
+    quiet: bool = False
+    at: Moment | UnsetType = UNSET
 
 
 class TicketAssigned(Event, frozen=True):
@@ -296,6 +347,8 @@ class TicketResolved(Event, frozen=True):
     owner: str | None
     root_cause: str | None
     after_s: int
+    quiet: bool = False
+    at: Moment | UnsetType = UNSET
 
 
 class TicketReopened(Event, frozen=True):
@@ -305,6 +358,8 @@ class TicketReopened(Event, frozen=True):
     kind: str
     by: str
     time: int
+    quiet: bool = False
+    at: Moment | UnsetType = UNSET
 
 
 class TicketClosed(Event, frozen=True):
@@ -313,6 +368,8 @@ class TicketClosed(Event, frozen=True):
     ticket_id: str
     kind: str
     by: str
+    quiet: bool = False
+    at: Moment | UnsetType = UNSET
 
 
 class TicketAtRisk(Event, frozen=True):
@@ -341,6 +398,24 @@ class TicketBreached(Event, frozen=True):
     target_s: int
     at: str
     owner: str | None
+
+
+class TicketClockEnded(Event, frozen=True):
+    """
+    A promise was kept (`hit`) or broken: what it was about is done, `worked_s` seconds of working time after its start.
+
+    The other fields are those of `ticket.at_risk`. Of a promise that fell away nothing is told.
+    """
+
+    ticket_id: str
+    metric: str
+    cycle: int
+    policy: str
+    target_s: int
+    at: str
+    owner: str | None
+    hit: bool
+    worked_s: int
 
 
 class TicketEscalated(Event, frozen=True):
@@ -523,7 +598,11 @@ class FollowUpCancelled(Event, frozen=True):
 
 
 class OpportunityOpened(Event, frozen=True):
-    """There may be a sale. `by`: `journey`, or who opened it by hand; amounts are exact decimals, as text."""
+    """
+    There may be a sale. `by`: `journey`, or who opened it by hand; amounts are exact decimals, as text.
+
+    `at` is when that was, where a file told of it later; so with those that are won and lost.
+    """
 
     opportunity_id: str
     person_id: str
@@ -533,6 +612,7 @@ class OpportunityOpened(Event, frozen=True):
     amount: str | None
     currency: str | None
     by: str
+    at: Moment | UnsetType = UNSET
 
 
 class OpportunityChanged(Event, frozen=True):
@@ -561,6 +641,7 @@ class OpportunityWon(Event, frozen=True):
     currency: str | None
     after_s: int
     by: str
+    at: Moment | UnsetType = UNSET
 
 
 class OpportunityLost(Event, frozen=True):
@@ -576,6 +657,7 @@ class OpportunityLost(Event, frozen=True):
     reason: str
     after_s: int
     by: str
+    at: Moment | UnsetType = UNSET
 
 
 class OpportunityReopened(Event, frozen=True):
@@ -730,6 +812,49 @@ class MessageUnknown(Event, frozen=True):
     reason: str | None
 
 
+class KpiMissed(Event, frozen=True):
+    """
+    A figure is not what the journey's `target` asks, of so many (`sample`) from the day `since` up to before `until`.
+
+    `value` is in the `unit` of the KPI, seconds for durations; null: it is longer than can be told. Told once, until it
+    is met again. The event is about the target: its `subject` is no lead, and always the same for the same target.
+    """
+
+    target: str
+    kpi: str
+    of_kind: str | None
+    of: str | None
+    unit: str
+    at_least: str | None
+    at_most: str | None
+    percentile: int | None
+    value: float | None
+    sample: int
+    since: str
+    until: str
+    tz: str
+    journey: str
+
+
+class KpiMet(Event, frozen=True):
+    """A figure that was not what its target asks is so again; the fields are those of `kpi.missed`."""
+
+    target: str
+    kpi: str
+    of_kind: str | None
+    of: str | None
+    unit: str
+    at_least: str | None
+    at_most: str | None
+    percentile: int | None
+    value: float | None
+    sample: int
+    since: str
+    until: str
+    tz: str
+    journey: str
+
+
 TYPES: Final[dict[str, type[Event]]] = {
     "lead.created": LeadCreated,
     "lead.touched": LeadTouched,
@@ -749,6 +874,7 @@ TYPES: Final[dict[str, type[Event]]] = {
     "lead.overdue": LeadOverdue,
     "lead.migrated": LeadMigrated,
     "lead.transitioned": LeadTransitioned,
+    "purchase.recorded": PurchaseRecorded,
     "campaign.entered": CampaignEntered,
     "campaign.exited": CampaignExited,
     "campaign.notified": CampaignNotified,
@@ -768,6 +894,7 @@ TYPES: Final[dict[str, type[Event]]] = {
     "ticket.closed": TicketClosed,
     "ticket.at_risk": TicketAtRisk,
     "ticket.breached": TicketBreached,
+    "ticket.clock_ended": TicketClockEnded,
     "ticket.escalated": TicketEscalated,
     "contract.started": ContractStarted,
     "contract.renewal_due": ContractRenewalDue,
@@ -792,6 +919,8 @@ TYPES: Final[dict[str, type[Event]]] = {
     "message.sent": MessageSent,
     "message.failed": MessageFailed,
     "message.unknown": MessageUnknown,
+    "kpi.missed": KpiMissed,
+    "kpi.met": KpiMet,
 }
 _NAMES: Final = {kind: name for name, kind in TYPES.items()}
 
@@ -856,11 +985,11 @@ def json_schema(name: str) -> dict[str, Any]:
             "id": {"type": "string", "description": "Stable: told again, it is the same."},
             "source": {"type": "string"},
             "type": {"const": kind},
-            "subject": {"type": "string", "format": "uuid", "description": "The lead."},
+            "subject": {"type": "string", "format": "uuid", "description": "The lead; of `kpi.…` the target."},
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"const": "application/json"},
             "dataschema": {"type": "string"},
-            "sequence": {"type": "integer", "minimum": 1, "description": "1, 2, 3 … of this lead, without gaps."},
+            "sequence": {"type": "integer", "minimum": 1, "description": "1, 2, 3 … of this subject, without gaps."},
             "traceid": {"type": "string"},
             "data": body,
         },

@@ -13,6 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 
@@ -20,7 +21,7 @@ from schema import payload
 from schema.draft import Draft, draft, moment
 from schema.draft_words import ALIASES, NO, YES, normal_name
 from schema.journey import Source
-from schema.journey.parts import Part, Text, TouchKind
+from schema.journey.parts import Part, Text, TouchKind, Zone
 from schema.payload import JSON
 from schema.understood import Raw, Understood
 
@@ -77,8 +78,8 @@ class ImportMap(Part):
     `fields`: column -> our field (`email`, `external_id`, `occurred_at`, `attribution.origin`, `custom.segment`); what
     it does not mention is recognised by the usual names, or kept as custom. `constants`: our field -> what every row
     has there that has nothing of its own. `kind` is the touchpoint's kind of a row, `touchpoints` are more of them.
-    `dates` are how moments are written (`%d.%m.%Y %H:%M`), tried before ISO 8601; without an offset they are UTC.
-    Columns to `ignore` are not stored at all.
+    `dates` are how moments are written (`%d.%m.%Y %H:%M`), tried before ISO 8601; without an offset they are those of
+    the time zone `tz`, and a date alone is its midnight there. Columns to `ignore` are not stored at all.
     """
 
     fields: dict[Text, Text] = Field(default_factory=dict)
@@ -86,6 +87,7 @@ class ImportMap(Part):
     kind: TouchKind | None = None
     touchpoints: Annotated[tuple[RowTouchpoint, ...], Field(max_length=20)] = ()
     dates: Texts = ()
+    tz: Zone = "UTC"
     ignore: Texts = ()
 
     def written(self) -> str:
@@ -109,7 +111,7 @@ def read_import(raw: Raw, source: Source) -> Understood:
     fields = payload.decode(raw.body, raw.content_type, mode=payload.Mode.LENIENT)
     values = {name: value for name, value in fields.values.items() if name not in plan.ignore}
     mapping = _mapping(plan, source)
-    at = _row_moment(values, mapping, plan.dates)
+    at = _row_moment(values, mapping, plan)
     filled = {mapping.get(column, column) for column, value in values.items() if value not in (None, "")}
     values |= {field: constant for field, constant in plan.constants.items() if field not in filled}
     unsubscribed, lifted = _unsubscribed(values)
@@ -122,7 +124,7 @@ def read_import(raw: Raw, source: Source) -> Understood:
     if number is None:
         return Understood(read, plan.kind or read.kind or "import", at, quiet=quiet)
     told = plan.touchpoints[int(number)]
-    happened = moment_of(cell(values, told.at), plan.dates, told.at)
+    happened = moment_of(cell(values, told.at), plan, told.at)
     properties = {name: cell(values, column) for name, column in told.properties.items()}
     kept = {name: value for name, value in properties.items() if value not in (None, "")}
     return Understood(_who(read), told.kind, happened, data={"properties": kept} if kept else {}, quiet=quiet)
@@ -151,7 +153,7 @@ def cell(values: dict[str, JSON], column: str) -> JSON:
     return cell(inner, rest) if isinstance(inner, dict) else None
 
 
-def moment_of(value: JSON, formats: tuple[str, ...], column: str) -> datetime | None:
+def moment_of(value: JSON, plan: ImportMap, column: str) -> datetime | None:
     """
     A cell as a moment; None for an empty one.
 
@@ -159,13 +161,13 @@ def moment_of(value: JSON, formats: tuple[str, ...], column: str) -> datetime | 
     """
     if value is None or value == "":
         return None
-    for written in formats:
+    for written in plan.dates:
         try:
-            value = datetime.strptime(str(value).strip(), written).isoformat()  # noqa: DTZ007 - one without an offset is UTC, below
+            value = datetime.strptime(str(value).strip(), written).isoformat()  # noqa: DTZ007 - one without an offset is of the file's zone, below
         except ValueError:
             continue
         break
-    found, _ = moment(value)
+    found, _ = moment(value, ZoneInfo(plan.tz))
     if found is None:
         raise payload.Refused(422, "date_invalid", "A moment cannot be read.", f"/{column}")
     return found
@@ -177,7 +179,7 @@ def _mapping(plan: ImportMap, source: Source) -> dict[str, str]:
     return plan.fields | rest | {field: field for field in plan.constants}
 
 
-def _row_moment(values: dict[str, JSON], mapping: dict[str, str], formats: tuple[str, ...]) -> datetime | None:
+def _row_moment(values: dict[str, JSON], mapping: dict[str, str], plan: ImportMap) -> datetime | None:
     """Take when it happened out of the row: the first column of that meaning that is filled, mapped ones first."""
     mapped = [column for column, field in mapping.items() if field == "occurred_at"]
     elsewhere = {normal_name(column) for column, field in mapping.items() if field != "occurred_at"}
@@ -186,7 +188,7 @@ def _row_moment(values: dict[str, JSON], mapping: dict[str, str], formats: tuple
         value = cell(values, column)
         values.pop(column, None)
         if value is not None and value != "":
-            return moment_of(value, formats, column)
+            return moment_of(value, plan, column)
     return None
 
 

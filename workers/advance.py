@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from schema.events import LeadOverdue
 from workers import qualify
+from workers.decide import history
 from workers.decide.advance import next_moves
 from workers.runtime import step
 
 if TYPE_CHECKING:
-    from workers.batch import Batch
+    from workers.batch import Batch, Case
 
 
 @step("advance")
@@ -30,7 +31,7 @@ def advance(batch: Batch) -> None:
     """Make the moves that each lead's journey makes by itself."""
     for case in batch.at("advance"):
         case.heard = True
-        if (since := case.facts.entered_at) and since >= (case.lead["due_since"] or batch.now):
+        if _just_came(case):
             case.came_into.append(case.facts.state)
         found = next_moves(case.facts, case.journey, batch.now)
         outcome = "moved" if found.moves else "overdue" if found.overdue else "stays"
@@ -45,3 +46,11 @@ def advance(batch: Batch) -> None:
             case.tell(LeadOverdue(late["state"], late["since"], late["sla_s"]))
         case.look_again(found.look_again)
         case.go(case.journey.after("qualify" if found.comes_back else "advance"))
+
+
+def _just_came(case: Case) -> bool:
+    """Whether it came into its state since it became due: a new lead into the first one, or one that was moved."""
+    if case.facts.quiet and not case.lead["transitions"]:
+        return history.begins(case.facts)
+    since = case.facts.entered_at
+    return since is not None and since >= (case.lead["due_since"] or case.batch.now)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from sqlalchemy import Table, text
 
 from schema import lifecycle, tables
@@ -23,6 +24,7 @@ from schema.store.ids import uuid_array
 from schema.tables.purchase import ON_CONFLICT
 from workers import timers
 from workers.campaigns import enrolments
+from workers.decide import history
 from workers.decide.inputs import inputs
 from workers.followups import follow_ups
 from workers.handovers import Handovers
@@ -104,6 +106,8 @@ class Case:
     """The states that it came into in this run."""
     moves: list[Move] = field(default_factory=list, repr=False)
     """The moves that it made in this run, in order."""
+    moved_at: list[datetime] = field(default_factory=list, repr=False)
+    """When it made each of them: now, but for one of which only files tell."""
     happened: list[Happening] = field(default_factory=list, repr=False)
     """What happened to it in this run: follow-up rules and surveys hear of it when it is recorded."""
     heard: bool = False
@@ -150,12 +154,20 @@ class Case:
         )
 
     def move(self, move: Move, *, actor: str = "journey") -> None:
-        """Change the lead's state: the one path for it, whoever asks."""
+        """
+        Change the lead's state: the one path for it, whoever asks.
+
+        It happens now. History is told later than it happened: a lead that only files tell of has moved with the
+        arrival that made it move, but not before it came into its state.
+        """
+        now = self.batch.now
+        at = history.moved_at(self.facts, self.journey, move, now) if self.facts.quiet else now
         self.came_into.append(move.to_state)
         self.moves.append(move)
+        self.moved_at.append(at)
         self.lead["transitions"] += 1
         self.lead["state"] = self.facts.state = move.to_state
-        self.lead["entered_at"] = self.facts.entered_at = self.batch.now
+        self.lead["entered_at"] = self.facts.entered_at = at
         self.lead["overdue"] = self.facts.overdue = False
         self.lead["open"] = not self.journey.lifecycle[move.to_state].final
         if move.trigger == "requalify":
@@ -170,7 +182,7 @@ class Case:
                 "from_state": move.from_state,
                 "name": move.name,
                 "to_state": move.to_state,
-                "at": self.batch.now,
+                "at": at,
                 "actor": actor,
                 "reason": move.reason,
             },
@@ -187,8 +199,27 @@ class Case:
                 left.department if left else None,
                 there.department,
                 self.journey.transition(move.name).system or (left.system if left else None),
+                at=at if at < now else UNSET,
             ),
         )
+
+    @property
+    def began(self) -> datetime:
+        """Since when it is in the state in which this run found it, if it began there in this run."""
+        quiet = self.facts.quiet and self.lead["transitions"] == len(self.moves)
+        return self.lead["created_at"] if quiet else self.batch.now
+
+    def wake(self) -> None:
+        """
+        Take note that not only files tell of the lead: what is timed in its state begins now.
+
+        It was there before, though: it does not come into its state by this.
+        """
+        if self.lead["quiet"]:
+            self.lead["quiet"] = self.facts.quiet = False
+            due_since = self.lead["due_since"] or self.batch.now
+            since = self.batch.now if self.new else due_since - timedelta.resolution
+            self.lead["entered_at"] = self.facts.entered_at = since
 
     def _keep_waits(self) -> None:
         """Wait only for what matters in the new state: in a final one only to be looked at again after a no."""

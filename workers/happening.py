@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec import UNSET
+
 from schema import tables
 from schema.events import LeadTouched
 from schema.facts import Touch
@@ -82,7 +84,8 @@ def happen(
         },
     )
     case.facts.touchpoints.append(Touch(kind=kind, occurred_at=moment, id=touchpoint_id, ours=True))
-    case.tell(LeadTouched(case.lead["person_id"], touchpoint_id, kind, OURS, channel))
+    earlier = moment if moment < batch.now else UNSET
+    case.tell(LeadTouched(case.lead["person_id"], touchpoint_id, kind, OURS, channel, at=earlier))
     case.heard = True
     known = not case.new and case.lead["next_step"] != case.journey.steps[0]
     if known and (case.lead["open"] or turns_down(case.journey, case.facts.state)):

@@ -15,12 +15,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from sqlalchemy import text
 
 from schema import payload, tables
 from schema.draft import match_keys, says_something
 from schema.events import LeadCreated, LeadTouched, PersonOptInRequested
 from schema.facts import Facts, Touch
+from schema.kpi.segments import campaign_of, segment_of
 from schema.opt_in import NOTED_TOKEN
 from schema.providers import FETCHED
 from schema.store.ids import new_id
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from msgspec import UnsetType
     from sqlalchemy import RowMapping
 
     from schema.journey import Journey
@@ -178,6 +181,7 @@ def read(receipt: RowMapping, raw: Raw, journey: Journey | None) -> Arrival | Re
 
 def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
     journey, receipt, read = arrival.journey, arrival.receipt, arrival.draft
+    began = _began(batch, arrival)
     lead: dict[str, Any] = dict.fromkeys(_COLUMNS) | {
         "id": new_id(),
         "person_id": person["id"],
@@ -193,11 +197,11 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
         "interests": read.interests,
         "attribution": read.attribution,
         "message": read.message,
-        "created_at": _began(batch, arrival),
+        "created_at": began,
         "decisions": 0,
         "transitions": 0,
         "events": 0,
-        "entered_at": batch.now,
+        "entered_at": began if arrival.understood.quiet else batch.now,
         "overdue": False,
         "recycled": 0,
         "waits": {},
@@ -216,6 +220,11 @@ def _create(batch: Batch, arrival: Arrival, person: dict[str, Any]) -> Case:
             journey.version,
             journey.initial,
             arrival.understood.quiet,
+            test=lead["test"],
+            kind=arrival.understood.kind,
+            at=_earlier(batch, arrival),
+            campaign=campaign_of(read.attribution, case.journey) or UNSET,
+            segment=_segment(case),
         ),
     )
     _ask_to_confirm(case, arrival)
@@ -229,6 +238,17 @@ def _began(batch: Batch, arrival: Arrival) -> datetime:
     return min(told or batch.now, batch.now)
 
 
+def _earlier(batch: Batch, arrival: Arrival) -> datetime | UnsetType:
+    """Say when it happened, where that is earlier than now."""
+    at = arrival.happened_at
+    return at if at < batch.now else UNSET
+
+
+def _segment(case: Case) -> str | UnsetType:
+    kpis = case.journey.kpis
+    return (segment_of(case.facts, case.journey) or UNSET) if kpis.segment or kpis.segments else UNSET
+
+
 def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -> None:
     receipt, read = arrival.receipt, arrival.draft
     case.trace = receipt["trace"]
@@ -236,7 +256,8 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
     case.lead["attribution"] = read.attribution | case.lead["attribution"]
     case.lead["message"] = read.message or case.lead["message"]
     case.lead["created_at"] = min(case.lead["created_at"], _began(batch, arrival))
-    case.lead["quiet"] = case.facts.quiet = case.lead["quiet"] and arrival.understood.quiet
+    if not arrival.understood.quiet:
+        case.wake()
     case.facts.person = person_facts(person["id"], person)
     case.facts.company = people.company_facts(person)
     case.facts.lead = lead_facts(case.lead)
@@ -250,6 +271,9 @@ def _touch(batch: Batch, case: Case, arrival: Arrival, person: dict[str, Any]) -
             receipt["source"],
             receipt["channel"],
             arrival.understood.quiet,
+            at=_earlier(batch, arrival),
+            campaign=campaign_of(read.attribution, case.journey) or UNSET,
+            segment=_segment(case),
         ),
     )
     if not case.new and case.lead["next_step"] != case.journey.steps[0]:

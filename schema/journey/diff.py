@@ -22,6 +22,7 @@ from schema.journey.diff_words import Kind, Path, Week, nothing, plain, told, wo
 from schema.journey.expressions import Expression
 from schema.journey.model import Again, Capacity, FitRule, Journey
 from schema.journey.parts import Calendar
+from schema.journey.target import Target
 
 TITLES: Final = {
     "journey": "The journey",
@@ -48,6 +49,7 @@ TITLES: Final = {
     "offers": "What is offered",
     "service": "How customers are helped",
     "surveys": "What customers are asked",
+    "kpis": "How figures are counted",
 }
 """The parts of a journey in the order they are told; what stands at the top of the file belongs to `journey`."""
 
@@ -158,7 +160,7 @@ def _step_names(steps: Iterable[Step]) -> dict[str, Step]:
 
 def _parts(value: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - any value of a journey
     """What is compared one by one; None for a value that is compared as a whole."""
-    if isinstance(value, Again | Capacity | Week):
+    if isinstance(value, Again | Capacity | Target | Week):
         return None
     if isinstance(value, Calendar):
         return {"tz": value.tz, "holidays": value.holidays, "days": Week(words.week(value))}

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from schema.journey import campaign_words, contract_words, follow_up_words, sla_words, survey_words, words
+from schema.journey import campaign_words, contract_words, follow_up_words, kpi_words, sla_words, survey_words, words
 from schema.journey.campaign import Audience, Cap, Enter, Exit, FollowUp, Step
 from schema.journey.contract import HealthRule
 from schema.journey.expressions import Expression
@@ -23,6 +23,7 @@ from schema.journey.parts import Calendar
 from schema.journey.phrases import said
 from schema.journey.service import Escalation
 from schema.journey.survey import Survey
+from schema.journey.target import Target
 
 Kind = Literal["added", "removed", "changed", "moved"]
 Path = tuple[str, ...]
@@ -89,6 +90,9 @@ _SUBJECTS: Final[dict[Path, str]] = {
     ("service", "opens"): "What opens tickets",
     ("service",): "Service",
     ("surveys", "*"): "Survey {0}",
+    ("kpis", "segments", "*"): "Segment {0}",
+    ("kpis", "targets", "*"): "Target {0}",
+    ("kpis",): "Figures",
     ("mail",): "Mail",
     ("route",): "Routing",
     ("score",): "Score",
@@ -105,6 +109,8 @@ FIELDS: Final = {
     "assign": "becomes theirs",
     "assume": "zones of unknown people",
     "at": "at per cent of the time",
+    "at_least": "at least",
+    "at_most": "at most",
     "at_risk": "at risk from",
     "audience": "audience",
     "authority": "believed mail server",
@@ -113,6 +119,7 @@ FIELDS: Final = {
     "burst": "how many at once are a scanner's",
     "calendar": "calendar",
     "calendars": "calendars",
+    "campaign": "campaign",
     "campaigns": "campaigns",
     "cap": "at most",
     "capacity": "capacity",
@@ -174,6 +181,7 @@ FIELDS: Final = {
     "journey": "name",
     "kind": "kind",
     "kinds": "kinds",
+    "kpi": "figure",
     "kpis": "measured by",
     "label": "label",
     "language": "language",
@@ -191,9 +199,11 @@ FIELDS: Final = {
     "merge": "merged by",
     "most": "times at most",
     "name": "name",
+    "needed": "judged from",
     "news": "when heard of again",
     "next_response": "next answer within",
     "notify": "tells",
+    "of": "of",
     "offers": "offers",
     "on": "points",
     "open": "leads at once",
@@ -203,10 +213,13 @@ FIELDS: Final = {
     "otherwise": "without an answer",
     "outcome": "counts as",
     "outcomes": "comes to one of",
+    "over": "over the latest",
     "pauses": "stands still while",
     "people": "people",
     "per": "within any",
     "per_send": "for each message",
+    "percentile": "for so many of a hundred",
+    "pipeline": "pipeline",
     "pipelines": "pipelines",
     "points": "points",
     "pools": "pools",
@@ -240,6 +253,8 @@ FIELDS: Final = {
     "sample": "asked of a hundred",
     "score": "score",
     "secret": "secret in",
+    "segment": "segment",
+    "segments": "segments",
     "send": "button",
     "sender": "sender",
     "served": "is a service rendered",
@@ -258,15 +273,20 @@ FIELDS: Final = {
     "steps": "steps",
     "sticky": "comes back to the same owner within",
     "subject": "subject",
+    "survey": "survey",
     "surveys": "surveys",
     "system": "system",
+    "targets": "targets",
     "template": "message",
     "templates": "templates",
     "text": "text",
+    "ticket": "kind of ticket",
     "tickets": "tickets at once",
     "timeout": "at most for",
     "to": "ways",
     "token": "token in",
+    "touchpoint": "touchpoint",
+    "transition": "transition",
     "transitions": "transitions",
     "trigger": "trigger",
     "type": "type",
@@ -375,6 +395,7 @@ _WORDED: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (FollowUpRule, follow_up_words.summary),
     (Escalation, sla_words.escalation),
     (Survey, survey_words.summary),
+    (Target, kpi_words.summary),
     (Audience, campaign_words.audience),
     (BaseModel, lambda value: _summary(value)),  # noqa: PLW0108 - it is defined below
     (dict, lambda value: ", ".join(f"{name} {worded(inner)}" for name, inner in value.items()) or "none"),

@@ -12,6 +12,7 @@ from schema.journey import (
     campaign_keys,
     contract_words,
     follow_up_words,
+    kpi_words,
     pipeline_words,
     service_words,
     sla_words,
@@ -51,6 +52,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "offers": "What else customers may need, by name, the best first; beside what purchases teach.",
         "service": "How customers are helped: their tickets, who shares them, and within what time.",
         "pipelines": "How possible sales are worked on, by name: their stages, and what follows when they are over.",
+        "kpis": "How figures are counted, by whose days and segments, and what they are to come to.",
     },
     "Identity": {
         "merge": "Kinds of keys which, in one arrival, prove that two people are one.",
@@ -219,4 +221,5 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     **service_words.KEYS,
     **sla_words.KEYS,
     **survey_words.KEYS,
+    **kpi_words.KEYS,
 }

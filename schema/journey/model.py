@@ -28,6 +28,7 @@ from schema.journey.contract import Contracts, Health, Offer
 from schema.journey.expressions import Expression, Reads
 from schema.journey.fields import nearest
 from schema.journey.follow_up import OUTCOMES, FollowUpRule
+from schema.journey.kpi import Kpis
 from schema.journey.parts import (
     Calendar,
     Code,
@@ -413,6 +414,7 @@ class Journey(Part):
     service: Service | None = None
     follow_ups: dict[Code, FollowUpRule] = {}
     surveys: dict[Code, Survey] = {}
+    kpis: Kpis = Kpis()
 
     _version: str = PrivateAttr("")
 
@@ -480,6 +482,7 @@ class Journey(Part):
             yield from (sla.when for sla in self.service.slas.values() if sla.when)
         yield from (rule.when for rule in self.follow_ups.values() if rule.when)
         yield from (survey.when for survey in self.surveys.values() if survey.when)
+        yield from self.kpis.segments.values()
 
     @cached_property
     def reads(self) -> Reads:

@@ -16,6 +16,7 @@ from schema.journey import (
     campaign_words,
     contract_words,
     follow_up_words,
+    kpi_words,
     pipeline_words,
     service_words,
     sla_words,
@@ -78,6 +79,7 @@ def sections(journey: Journey) -> list[Section]:
         ("offers", "What is offered to customers", _offers(journey)),
         ("service", "How customers are helped", _service(journey)),
         ("surveys", "What customers are asked", _surveys(journey)),
+        ("kpis", "How figures are counted", (Line(1 + depth, text) for depth, text in kpi_words.lines(journey.kpis))),
         ("lists", "Lists", _lists(journey)),
     )
     found = [Section(part, title, tuple(lines)) for part, title, lines in told]

@@ -18,10 +18,11 @@ from sqlalchemy import text
 
 from schema import tables
 from schema.errors import Transient
-from schema.events import MessageFailed, MessageSent, MessageUnknown, name_of
+from schema.events import MessageFailed, MessageSent, MessageUnknown
 from schema.store import rows
 from schema.store.campaigns import STANDS_STILL
 from schema.store.ids import is_id, uuid_array
+from schema.store.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -119,20 +120,6 @@ _ENROLMENTS: Final = text("SELECT * FROM enrolment WHERE id = ANY(CAST(:ids AS u
 _LOCK_LEADS: Final = text("""
 SELECT event_tx > pg_current_xact_id() AS younger FROM lead
 WHERE id = ANY(ARRAY(SELECT lead_id FROM send WHERE id = ANY(CAST(:ids AS uuid[])))) ORDER BY id FOR UPDATE
-""")
-# A lead that is gone has nobody to hear of it.
-_TELL: Final = text("""
-WITH told AS (
-    SELECT r.*, row_number() OVER (PARTITION BY lead_id ORDER BY place) AS nth
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(place integer, lead_id uuid, type text, data jsonb)
-), counted AS (
-    UPDATE lead AS l SET events = l.events + n.many, event_tx = pg_current_xact_id()
-    FROM (SELECT lead_id, count(*) AS many FROM told GROUP BY lead_id) AS n
-    WHERE l.id = n.lead_id RETURNING l.id, l.events - n.many AS before
-)
-INSERT INTO event (lead_id, sequence, type, time, data)
-SELECT t.lead_id, c.before + t.nth, t.type, :now, t.data
-FROM told AS t JOIN counted AS c ON c.id = t.lead_id ORDER BY t.place
 """)
 # Whoever comes late with an answer, after the row was given up as unknown, may still say how it went.
 _SETTLE: Final = text("""
@@ -314,13 +301,9 @@ def _lock_leads(connection: Connection, ids: Collection[str]) -> None:
 
 def _tell(connection: Connection, ended: Sequence[RowMapping], now: datetime) -> None:
     """Put what became of sends into the outbox."""
-    told = [
-        {"place": place, "lead_id": row["lead_id"], "type": name_of(event), "data": event}
-        for place, row in enumerate(ended)
-        if row["lead_id"] and (event := _event(row))  # a mail to one of our own people is about no lead
-    ]
-    if told:
-        connection.execute(_TELL, {"rows": rows.as_json(told), "now": now})
+    # A mail to one of our own people is about no lead.
+    told = ((row["lead_id"], event) for row in ended if row["lead_id"] and (event := _event(row)))
+    tell(connection, told, now)
 
 
 def _event(row: RowMapping) -> Event | None:

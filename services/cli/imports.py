@@ -65,6 +65,9 @@ def import_(  # noqa: PLR0913, PLR0917 - the options of a command line
         typer.Option("--id", help="Column that names a row: the same value again is the same row. Default: all of it."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook. Default: the first.")] = None,
+    tz: Annotated[
+        str | None, typer.Option(help="Time zone of dates and times that name none, as in Europe/Berlin. Default: UTC.")
+    ] = None,
     fire: Annotated[
         bool, typer.Option("--fire", help="Let reminders, timers and campaigns start as for leads that come in now.")
     ] = False,
@@ -92,7 +95,7 @@ def import_(  # noqa: PLR0913, PLR0917 - the options of a command line
     found = Rows(file, sheet=sheet)
     if outcome and outcome.exists() and outcome.samefile(file):
         raise Permanent("outcome_unwritable", "The outcome would be written over the file itself: name another.")
-    plan = mapping.read(map_, found.columns)
+    plan = mapping.read(map_, found.columns, tz)
     if id_ is not None and found.columns:
         id_ = mapping.column(id_, found.columns)
     with ExitStack() as stack:

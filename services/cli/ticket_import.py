@@ -17,7 +17,7 @@ from schema.errors import Permanent
 from services.cli.place import database
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -154,21 +154,20 @@ def replay(  # noqa: PLR0913 - what the command is given
     columns: Sequence[str],
     kind: str,
     zone: str,
-    resolves: Collection[str],
     journey: str | None,
     dry_run: bool,
+    resolving: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
     Replay a log, and return how many rows, tickets and entries there were.
 
-    Cases without a `customer` get somebody of their own, known by the case. `resolves` are the activities that resolve
-    a case.
+    The activities `resolving` resolve their case, and what comes after opens it again. Cases without a `customer` get
+    somebody of their own, known by the case.
 
     :raises Permanent: `map_invalid`, `activity_unknown`, `zone_unknown`, `source_unknown`, `kind_unknown`,
         `journey_not_named`; as `Rows`
     """
-    from schema.journey.fields import instead
-    from schema.store import clock, journeys
+    from schema.store import journeys
     from schema.store.engine import make_engine
     from schema.store.journeys import JourneyBook
     from services.importing.reading import Rows
@@ -180,10 +179,7 @@ def replay(  # noqa: PLR0913 - what the command is given
         words = f"The file has no column {' and none called '.join(unknown)}; it has {there}."
         raise Permanent("columns_unknown", words)
     log = read(found, wanted, _zone(zone))
-    called = {done.activity for each in log.done.values() for done in each}
-    if strange := sorted(set(resolves) - called):
-        words = f"Nothing in the file is called {strange[0]}{instead(strange[0], sorted(called))}"
-        raise Permanent("activity_unknown", words)
+    _check_activities(log, resolving)
     with database(settings) as url:
         engine = make_engine(url, name="cli", pool_size=2)
         try:
@@ -195,7 +191,7 @@ def replay(  # noqa: PLR0913 - what the command is given
             if dry_run:
                 return report | {"tickets": len(log.done), "entries": sum(map(len, log.done.values())), "dry_run": True}
             _bring_customers(settings, url, file, log, source)
-            _replay(engine, active, source, log, kind, resolves, clock.now(), report)
+            _replay(engine, active, source, log, report, kind=kind, resolving=resolving)
         finally:
             engine.dispose()
     return report
@@ -227,6 +223,16 @@ def _check(journey: Journey, source: str, kind: str) -> None:
         raise Permanent("kind_unknown", f"There is no kind of ticket {kind}; {there}.")
 
 
+def _check_activities(log: Log, resolving: Sequence[str]) -> None:
+    from schema.journey.fields import nearest
+
+    there = sorted({each.activity for done in log.done.values() for each in done})
+    for name in resolving:
+        if name not in there:
+            known = nearest(name, there) or f"; there are {', '.join(there[:20])}"
+            raise Permanent("activity_unknown", f"The file has no activity `{name}`{known}.")
+
+
 def _bring_customers(settings: Settings, url: str, file: Path, log: Log, source: str) -> None:
     from schema.importing import ImportMap
     from services.cli.imports import be_quiet, load
@@ -238,21 +244,22 @@ def _bring_customers(settings: Settings, url: str, file: Path, log: Log, source:
     load(settings, url, order, file, _Customers(log), total=len(log.done))
 
 
-def _replay(  # noqa: PLR0913, PLR0917 - what the command is given
+def _replay(
     engine: Engine,
     journey: Journey,
     source: str,
     log: Log,
-    kind: str,
-    resolves: Collection[str],
-    now: datetime,
     report: dict[str, Any],
+    *,
+    kind: str,
+    resolving: Sequence[str],
 ) -> None:
+    from schema.store import clock
     from workers.helpdesk.replay import Case, replay
 
     customers = _Customers(log)
     cases = [Case(case, customers.key(case, source), done) for case, done in log.done.items()]
-    for portion in replay(engine, journey, source, cases, kind=kind, resolves=resolves, now=now):
+    for portion in replay(engine, journey, source, cases, kind=kind, now=clock.now(), resolving=resolving):
         report["tickets"] += portion.tickets
         report["known"] += portion.known
         report["entries"] += portion.entries

@@ -304,7 +304,8 @@ def import_(  # noqa: PLR0913 - its options
     kind: Annotated[str, typer.Option(help="The kind of ticket that all of them are.")],
     tz: Annotated[str, typer.Option(help="The time zone of times that name none.")] = "UTC",
     resolved_by: Annotated[
-        list[str] | None, typer.Option(help="An activity that resolves a case; what follows it counts as reopened.")
+        list[str] | None,
+        typer.Option(help="An activity that resolves its case; any other one after it opens it again."),
     ] = None,
     journey: Annotated[str | None, typer.Option(help="The journey, where several are active.")] = None,
     data_dir: DataDir = None,
@@ -315,7 +316,7 @@ def import_(  # noqa: PLR0913 - its options
     Replay another help desk's log into tickets: a ticket for each case, an entry for each thing that was done.
 
     Everything is kept with its own name and time; no clock runs for it, nothing is sent or set off, and the tickets are
-    closed. Run again, it only adds what is new.
+    closed: resolved by what was done last, or by what --resolved-by names. Run again, it only adds what is new.
     Example: throughline tickets import log.csv --source files --kind question
     --map 'CaseID=case, ActivityID=activity, CompleteTimestamp=time' --resolved-by 6
     """
@@ -328,9 +329,9 @@ def import_(  # noqa: PLR0913 - its options
         columns=map_,
         kind=kind,
         zone=tz,
-        resolves=resolved_by or (),
         journey=journey,
         dry_run=dry_run,
+        resolving=resolved_by or (),
     )
     if as_json:
         print_json(report)

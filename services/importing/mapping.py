@@ -41,16 +41,29 @@ PROTECTED: Final = {
 _PAIRS: Final = re.compile(r"\s*([^=]+?)\s*=\s*([A-Za-z][\w.]*)\s*\Z")
 
 
-def read(given: str | None, columns: Sequence[str]) -> ImportMap:
+def read(given: str | None, columns: Sequence[str], zone: str | None = None) -> ImportMap:
     """
     Read a map as it was given on the command line, for a file with these columns (none: each row names its own).
 
-    :raises Permanent: `map_not_found`, `map_invalid`, `column_unknown`, `field_unknown`, `protected_field`
+    A `zone` goes before the map's own `tz`.
+
+    :raises Permanent: `map_not_found`, `map_invalid`, `column_unknown`, `field_unknown`, `protected_field`,
+        `zone_unknown`
     """
     plan = ImportMap() if not given else _of_pairs(given) if _looks_like_pairs(given) else _of_file(Path(given))
     for field in (*plan.fields.values(), *plan.constants):
         _check_field(field)
+    if zone is not None:
+        plan = _in_zone(plan, zone)
     return _in_the_words_of_the_file(plan, columns) if columns else plan
+
+
+def _in_zone(plan: ImportMap, zone: str) -> ImportMap:
+    try:
+        return plan.model_copy(update={"tz": ImportMap(tz=zone).tz})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Permanent("zone_unknown", f"`{zone}`: {said}.") from error
 
 
 def column(name: str, columns: Sequence[str]) -> str:

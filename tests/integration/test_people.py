@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from schema.journey import default_text
 from schema.opt_in import Confirmation
 from schema.store import consents, people, rows
 from schema.store.ids import new_id
+from schema.store.purchases import told_before
 from services.api.people import WholePerson
 from tests.management import Site, open_site
 from tests.servers import create_database, drop_database
@@ -25,7 +26,6 @@ from tests.spine import NOON, Spine, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
 ANA = {"email": "ana@kiln.example", "name": "Ana Pons"}
 COMPLAINT = """From: feedback@isp.example
@@ -373,6 +373,7 @@ def test_an_order_that_is_told_three_times_is_one_purchase_whatever_the_order(sp
     [one] = kept
     assert (one["at"], one["amount"], one["currency"], one["kind"]) == (told[0][0], "99.90", "EUR", "purchase")
     assert [product["name"] for product in one["products"]] == ["Kiln", "Clay"]
+    assert_events_tell_of_purchases(spine)
 
 
 def test_purchases_are_counted_and_refunds_are_taken_off_by_currency(spine: Spine) -> None:
@@ -440,6 +441,35 @@ def test_four_workers_that_hear_of_one_order_at_once_keep_one_purchase(spine: Sp
     kept = spine.rows("SELECT external_id, amount::int AS amount FROM purchase ORDER BY external_id")
     assert [row["external_id"] for row in kept] == ["A-0", "A-1", "A-2", "A-3"]
     assert [row["amount"] for row in kept] == [36, 37, 38, 39]  # the latest receipts
+    assert_events_tell_of_purchases(spine)
+
+
+def test_while_an_order_is_told_by_one_nobody_else_tells_of_it(spine: Spine) -> None:
+    """The same order may come by two people at once: who comes second has to see what the first has written."""
+    with spine.engine.begin() as first, spine.engine.begin() as second:
+        assert told_before(first, [("shop", "A-1"), ("shop", "A-2")]) == {}
+        second.execute(text("SET LOCAL lock_timeout = '20ms'"))
+        assert told_before(second, [("shop", "A-3"), ("store", "A-1")]) == {}
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            told_before(second, [("shop", "A-2")])
+
+
+def assert_events_tell_of_purchases(spine: Spine) -> None:
+    """What events tell of purchases, each in the place of what it says it `was`, is what is kept of them."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in spine.rows("SELECT data FROM event WHERE type = 'purchase.recorded' ORDER BY tx, position"):
+        said = row["data"]
+        now = {name: said[name] for name in ("kind", "amount", "currency")} | {"at": moment(said["at"])}
+        was = said.get("was")
+        before = was and {**was, "at": moment(was["at"])}
+        assert (before, before == now) == (told.get(said["purchase_id"]), False)
+        told[said["purchase_id"]] = now
+    kept = spine.rows("SELECT id, kind, amount::text AS amount, currency, at FROM purchase")
+    assert told == {row.pop("id"): row for row in kept}
+
+
+def moment(written: str) -> datetime:
+    return datetime.fromisoformat(written)
 
 
 # -- among many people -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import Permanent
-from schema.importing import MAP, QUIET, TOUCHPOINT, ImportMap, read_import, touchpoints
+from schema.importing import MAP, QUIET, TOUCHPOINT, ImportMap, moment_of, read_import, touchpoints
 from schema.journey import Source
 from schema.payload import Refused
 from schema.understood import Raw, Understood
@@ -307,6 +307,24 @@ def test_a_column_that_is_mapped_elsewhere_does_not_say_when_it_happened() -> No
     plan = ImportMap(fields={"created_at": "custom.exported"})
 
     assert read({"email": "ada@lind.example", "created_at": "no moment"}, plan).occurred_at is None
+
+
+def test_a_moment_without_an_offset_is_of_the_zone_of_its_file() -> None:
+    """Where a clock is put forward at midnight, that day begins an hour later."""
+    plan = mapping.read("met=occurred_at", ["met"], "America/Sao_Paulo")
+    for written, moment in (
+        ("2018-02-26", datetime(2018, 2, 26, 3, tzinfo=UTC)),
+        ("2017-10-15", datetime(2017, 10, 15, 3, tzinfo=UTC)),
+        ("2018-02-26T19:58:54", datetime(2018, 2, 26, 22, 58, 54, tzinfo=UTC)),
+        ("2018-02-26T19:58:54+01:00", datetime(2018, 2, 26, 18, 58, 54, tzinfo=UTC)),
+    ):
+        assert moment_of(written, plan, "met") == moment
+    assert moment_of("26.02.2018", plan.model_copy(update={"dates": ("%d.%m.%Y",)}), "met") == moment_of(
+        "2018-02-26", plan, "met"
+    )
+    with pytest.raises(Permanent, match="there is no such time zone; did you mean Europe/Berlin") as refused:
+        mapping.read(None, [], "Europe/Berln")
+    assert refused.value.code == "zone_unknown"
 
 
 def test_a_moment_that_cannot_be_read_holds_the_row_back() -> None:

@@ -134,8 +134,8 @@ def next_moves(facts: Facts, journey: Journey, now: datetime) -> Advance:
             break
     overdue, moments = None, []
     there = journey.lifecycle.get(state)
-    if there is not None and since is not None and not there.final:
-        if there.sla is not None and not told and not facts.quiet:
+    if there is not None and since is not None and not there.final and not facts.quiet:
+        if there.sla is not None and not told:
             overdue = Overdue(state, since, there.sla) if since + there.sla <= now else None
             moments.append(since + there.sla)
         ways = journey.automatic[state]
@@ -171,7 +171,7 @@ def _looked(facts: Facts, journey: Journey, state: str, since: datetime | None, 
     if transition.trigger == "requalify" and not _comes_back(facts):
         return Considered(state, name, "no look")
     if transition.after is not None:
-        until = since + transition.after if since else None
+        until = since + transition.after if since and not facts.quiet else None
         if until is None or until > now:
             return Considered(state, name, "too early", until=until)
     if transition.when is None:

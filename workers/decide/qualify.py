@@ -194,7 +194,7 @@ def _no(
     if since is None:
         said, then = _said(facts)
         since = then if then and said == reason and look != "after" and _is_no(facts) else now
-    again = _moment(_policy(journey, reason), since, facts.recycled) if look != "newer_lead" else None
+    again = _moment(_policy(journey, reason), since, facts) if look != "newer_lead" else None
     waits = again if again and again > now else None
     return Qualification("disqualified", reason, criteria, since, look, look_again=waits)
 
@@ -243,7 +243,7 @@ def _look(facts: Facts, journey: Journey, now: datetime) -> Look:
         return "never"
     if facts.recycled >= policy.most:
         return "most"
-    moment = _moment(policy, since, facts.recycled)
+    moment = _moment(policy, since, facts)
     if moment and moment <= now:
         return "after"
     return "news" if policy.news and any(touch.new for touch in facts.touchpoints) else "not_yet"
@@ -266,9 +266,9 @@ def _policy(journey: Journey, reason: str) -> Again | None:
     return journey.requalify.get(reason) or journey.requalify.get("otherwise")
 
 
-def _moment(policy: Again | None, since: datetime | None, recycled: int) -> datetime | None:
-    """When a while is over; None where the journey waits for none, or has looked often enough."""
-    if policy is None or policy.after is None or since is None or recycled >= policy.most:
+def _moment(policy: Again | None, since: datetime | None, facts: Facts) -> datetime | None:
+    """When a while is over; None where the journey waits for none, has looked often enough, or no clock runs."""
+    if policy is None or policy.after is None or since is None or facts.recycled >= policy.most or facts.quiet:
         return None
     return since + policy.after
 

@@ -3,7 +3,7 @@ Clocks: within what time a ticket is answered and solved, as its policy says, an
 
     reads   ticket_clock, ticket_pause; the version that a clock is counted by
     writes  ticket_clock, ticket_pause; the ticket's `sla`, and its `owner` where an escalation says so
-    tells   ticket.at_risk, ticket.breached, ticket.escalated
+    tells   ticket.at_risk, ticket.breached, ticket.escalated, ticket.clock_ended
 
 Whoever changes a ticket says so with `changed`, whose answer is the moment at which `look` wants to be asked; the
 ticket's one timer is set by them. Everything is written once when the batch is recorded.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from schema import sla, ticketing
-from schema.events import TicketAtRisk, TicketBreached, TicketEscalated
+from schema.events import TicketAtRisk, TicketBreached, TicketClockEnded, TicketEscalated
 from schema.store import clocks as store
 from workers.decide.clock import Entry, Life, Passed, Ticket, policy
 from workers.happening import About, happen
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from schema.sla import Clock, Pause, Rule
     from workers.batch import Batch, Case
 
+_ENDS: Final = frozenset({"hit", "missed"})
 CHOOSES: Final = frozenset({"opened", "changed", "assigned"})
 """Entries after which the policy is chosen: kind, priority or desk may be others."""
 
@@ -65,8 +66,13 @@ def changed(batch: Batch, case: Case, ticket: dict[str, Any], entries: Sequence[
     if rule is None and not life.clocks:
         return None
     heard = [Entry(entry["kind"], entry["at"], bool(entry.get("machine"))) for entry in entries]
+    ended = {place for place, clock in life.clocks.items() if not clock.running}
     passed = life.follow(_standing(ticket), heard, rule, batch.now, chosen=chosen)
     _tell(case, ticket, passed)
+    for place, clock in life.clocks.items():
+        if place not in ended and clock.state in _ENDS and clock.stopped_at is not None:
+            about = ticket["id"], clock.metric, clock.cycle, clock.policy, clock.target_s, clock.stopped_at.isoformat()
+            case.tell(TicketClockEnded(*about, ticket["owner"], clock.state == "hit", clock.worked_s or 0))
     return life.next_moment()
 
 

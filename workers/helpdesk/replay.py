@@ -1,21 +1,23 @@
 """
 Replaying another help desk's log into tickets: a ticket for each case, an entry for each thing that was done.
 
-What happened is kept with its own name and time, and nothing follows from it: no turn, no clock, no event. The tickets
-are closed. Set-based, a portion at a time, with the leads locked; told again, only what is new is added.
+What happened is kept with its own name and time, and nothing follows from it: no turn, no clock. The tickets are
+closed. That they were opened, resolved, opened again and closed is told quietly, with its time: figures count it.
+Set-based, a portion at a time, with the leads locked; told again, only what is new is added.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import text
 
 from schema import tables
-from schema.store import rows
+from schema.errors import Transient
+from schema.events import Event, TicketClosed, TicketOpened, TicketReopened, TicketResolved
+from schema.store import rows, telling
 from schema.store.ids import new_id, uuid_array
 
 if TYPE_CHECKING:
@@ -36,17 +38,21 @@ FROM person_key AS k JOIN lead AS l ON l.person_id = k.person_id AND l.journey_n
 WHERE k.kind = :kind AND k.value = ANY(CAST(:values AS text[])) ORDER BY k.value, l.id DESC
 """)
 _LOCK: Final = text("""
-SELECT id, person_id FROM lead WHERE id = ANY(CAST(:ids AS uuid[])) AND merged_into IS NULL ORDER BY id FOR UPDATE
+SELECT id, person_id, merged_into, event_tx > pg_current_xact_id() AS younger FROM lead
+WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 _KNOWN: Final = text("""
-SELECT id, external_id, lead_id, entries, opened_by, opened_at, status_since, resolved_at, closed_at, reopened
-FROM ticket
+SELECT id, external_id, lead_id, kind, entries, opened_at, resolved_at, closed_at, reopened, opened_by FROM ticket
 WHERE source = :source AND external_id = ANY(CAST(:cases AS text[]))
 """)
 _ENTRIES: Final = text("""
 SELECT ticket_id, at, data ->> 'activity' AS activity FROM ticket_entry
 WHERE ticket_id = ANY(CAST(:ids AS uuid[])) AND kind = :kind
 """)
+
+
+_ATTEMPTS: Final = 10
+"""A transaction that waited for a lead may be older than one that told of it meanwhile; the next is not."""
 
 
 class Done(NamedTuple):
@@ -75,6 +81,10 @@ class Replayed(NamedTuple):
     refused: dict[str, str]
 
 
+class _Busy(Exception):
+    """A younger transaction has told of one of the leads."""
+
+
 def replay(
     engine: Engine,
     journey: Journey,
@@ -82,20 +92,29 @@ def replay(
     cases: Sequence[Case],
     *,
     kind: str,
-    resolves: Collection[str] = (),
     now: datetime,
+    resolving: Collection[str] = (),
 ) -> Iterator[Replayed]:
     """
     Keep these cases, each `PORTION` in a transaction; the people they are about have leads already.
 
-    `resolves` are the names of what resolves a case: what is done after it was reopened for.
+    Each of the activities `resolving` resolves its case, and any other one after it opens it again; where none of them
+    comes last, the last one resolves it.
 
     Refused are, by case: `lead_unknown`, `lead_busy` (people are merged just now), `not_imported` (a ticket of ours).
     """
     for first in range(0, len(cases), PORTION):
-        with engine.begin() as connection:
-            portion = cases[first : first + PORTION]
-            yield _portion(connection, journey, source, portion, kind, frozenset(resolves), now)
+        portion = cases[first : first + PORTION]
+        for _ in range(_ATTEMPTS):
+            try:
+                with engine.begin() as connection:
+                    kept = _portion(connection, journey, source, portion, kind, frozenset(resolving), now)
+            except _Busy:
+                continue
+            yield kept
+            break
+        else:
+            raise Transient("lead_busy", "Others are at work on these leads: run it again, and it goes on from here.")
 
 
 def _portion(
@@ -104,17 +123,18 @@ def _portion(
     source: str,
     cases: Sequence[Case],
     kind: str,
-    resolves: frozenset[str],
+    resolving: frozenset[str],
     now: datetime,
 ) -> Replayed:
-    leads = _leads(connection, journey.name, cases)
     wanted = {"source": source, "cases": [case.id for case in cases]}
     known = {row["external_id"]: row for row in connection.execute(_KNOWN, wanted).mappings()}
+    leads = _leads(connection, journey.name, cases, {row["lead_id"] for row in known.values()})
     kept = _kept(connection, [row["id"] for row in known.values()])
     new: list[dict[str, Any]] = []
     grown: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     refused: dict[str, str] = {}
+    told: list[tuple[str, Event]] = []
     for case in cases:
         row = known.get(case.id)
         if row is not None and row["opened_by"] != IMPORT:
@@ -123,39 +143,60 @@ def _portion(
             refused[case.id] = "lead_unknown"
         elif row is None:
             lead_id, person_id = leads[case.customer]
-            ticket = _ticket(journey, source, case, kind, now) | _course(case.done, resolves)
-            ticket |= {"lead_id": lead_id, "person_id": person_id}
+            turns = turned(case.done, resolving)
+            ticket = _ticket(journey, source, case, kind, now) | {"lead_id": lead_id, "person_id": person_id}
+            ticket |= _standing(turns, 0, case.done[-1].at)
             new.append(ticket)
+            opened = TicketOpened(
+                ticket["id"],
+                person_id,
+                kind,
+                ticket["priority"],
+                source,
+                IMPORT,
+                IMPORT,
+                None,
+                quiet=True,
+                at=case.done[0].at,
+            )
+            told.append((lead_id, opened))
+            told += [(lead_id, event) for event in _told(ticket, turns, 0)]
             entries += _entries(ticket["id"], case.done, 0, now)
         else:
-            before = kept[row["id"]]
-            added = list(_missing(case.done, before))
-            every = sorted([*(Done(*each) for each in before.elements()), *added], key=lambda done: done.at)
-            course = _course(every, resolves)
-            if not resolves:
-                course["reopened"] = row["reopened"]
-            if added or (resolves and any(row[name] != value for name, value in course.items())):
+            added = list(_missing(case.done, kept[row["id"]]))
+            turns = turned([done for done in added if done.at > row["closed_at"]], resolving, again=True)
+            if added:
                 entries += _entries(row["id"], added, row["entries"], now)
-                grown.append({"id": row["id"], "entries": row["entries"] + len(added), "updated_at": now} | course)
+                since = dict(row) | {"opened_at": min(row["opened_at"], *(done.at for done in added))}
+                last = max(row["closed_at"], *(done.at for done in added))
+                ticket = {"id": row["id"], "entries": row["entries"] + len(added), "updated_at": now,
+                          "opened_at": since["opened_at"], "resolved_at": row["resolved_at"]}  # fmt: skip
+                grown.append(ticket | _standing(turns, row["reopened"], last))
+                told += [(row["lead_id"], event) for event in _told(since, turns, row["reopened"])]
     rows.together(
         connection,
         rows.Write(tables.ticket, new),
         rows.Write(tables.ticket, grown, key="id"),
         rows.Write(tables.ticket_entry, entries),
     )
+    telling.tell(connection, told, now)
     ours = sum(code == "not_imported" for code in refused.values())
     return Replayed(len(new), len(known) - ours, len(entries), refused)
 
 
-def _leads(connection: Connection, name: str, cases: Iterable[Case]) -> dict[tuple[str, str], tuple[str, str]]:
-    """The lead and person of each customer, locked."""
+def _leads(
+    connection: Connection, name: str, cases: Iterable[Case], known: Collection[str]
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """The lead and person of each customer, locked together with the leads of tickets that are `known`."""
     found: dict[str, tuple[str, str]] = {}
     for key in {case.customer[0] for case in cases}:
         values = sorted({case.customer[1] for case in cases if case.customer[0] == key})
         for row in connection.execute(_LEADS, {"name": name, "kind": key, "values": values}):
             found[row.id] = (key, row.value)
-    locked = connection.execute(_LOCK, {"ids": uuid_array(found)}) if found else ()
-    return {found[row.id]: (row.id, row.person_id) for row in locked}
+    locked = connection.execute(_LOCK, {"ids": uuid_array(sorted({*found, *known}))}).all()
+    if any(row.younger for row in locked):
+        raise _Busy
+    return {found[row.id]: (row.id, row.person_id) for row in locked if row.id in found and not row.merged_into}
 
 
 def _kept(connection: Connection, ids: Sequence[str]) -> Mapping[str, Counter[tuple[datetime, str]]]:
@@ -165,6 +206,21 @@ def _kept(connection: Connection, ids: Sequence[str]) -> Mapping[str, Counter[tu
     for row in found:
         kept[row.ticket_id][row.at, row.activity] += 1
     return kept
+
+
+def turned(done: Sequence[Done], resolving: Collection[str], *, again: bool = False) -> list[tuple[str, datetime]]:
+    """
+    Return when a case was `resolved`, and `reopened` by what came after, in order; at the end it is resolved.
+
+    `again`: it was resolved before the first of these.
+    """
+    turns: list[tuple[str, datetime]] = []
+    solved = again
+    for each in done:
+        if (each.activity in resolving) != solved:
+            solved = not solved
+            turns.append(("resolved" if solved else "reopened", each.at))
+    return turns if solved else [*turns, ("resolved", done[-1].at)]
 
 
 def _missing(done: Iterable[Done], kept: Counter[tuple[datetime, str]]) -> Iterator[Done]:
@@ -188,22 +244,32 @@ def _ticket(journey: Journey, source: str, case: Case, kind: str, now: datetime)
         "source": source,
         "channel": IMPORT,
         "external_id": case.id,
+        "opened_at": case.done[0].at,
         "opened_by": IMPORT,
         "entries": len(case.done),
         "updated_at": now,
     }
 
 
-def _course(done: Sequence[Done], resolves: frozenset[str]) -> dict[str, Any]:
-    """When a case was opened, resolved for the last time and closed, and how often it was reopened in between."""
-    last = done[-1].at
-    return {
-        "opened_at": done[0].at,
-        "status_since": last,
-        "resolved_at": max((each.at for each in done if each.activity in resolves), default=last),
-        "closed_at": last,
-        "reopened": sum(each.activity in resolves and then.activity not in resolves for each, then in pairwise(done)),
-    }
+def _standing(turns: Sequence[tuple[str, datetime]], reopened: int, last: datetime) -> dict[str, Any]:
+    """What became of a ticket, which is closed since the last thing that was done about it."""
+    times = reopened + sum(turn == "reopened" for turn, _ in turns)
+    standing = {"status_since": last, "closed_at": last, "reopened": times}
+    return standing | {"resolved_at": turns[-1][1]} if turns else standing
+
+
+def _told(ticket: Mapping[str, Any], turns: Sequence[tuple[str, datetime]], times: int) -> Iterator[Event]:
+    """What is told of a ticket that has been opened: resolved, and again after it was `times` reopened; closed."""
+    about = ticket["id"], ticket["kind"], IMPORT
+    for turn, at in turns:
+        if turn == "reopened":
+            times += 1
+            yield TicketReopened(*about, times, quiet=True, at=at)
+        else:
+            took_s = int((at - ticket["opened_at"]).total_seconds())
+            yield TicketResolved(*about, None, None, took_s, quiet=True, at=at)
+    if turns:
+        yield TicketClosed(*about, quiet=True, at=turns[-1][1])
 
 
 def _entries(ticket_id: str, done: Iterable[Done], behind: int, now: datetime) -> list[dict[str, Any]]:

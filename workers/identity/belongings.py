@@ -4,18 +4,24 @@ Belongings: what arrivals add to a person: who they are, what they allow or refu
     reads   the person's row, locked, with where each of its values came from
     writes  person (which value stands: `schema/provenance`), consent (`schema/consent`), purchase (`schema/purchase`),
             and what is said of contracts (`workers/contracts`)
+    tells   purchase.recorded, once for each purchase, and again where something else turns out to be true of it
 
 What no arrival says costs no statement, and what no rule reads is not asked for.
 """
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from schema import consent, contract, provenance, purchase, tables
+from schema.events import PurchaseRecorded
+from schema.kpi.segments import code
 from schema.provenance import Said
-from schema.store import consents, people, surveys, tickets
+from schema.store import consents, people, purchases, surveys, tickets
 from schema.store import contracts as held
 from schema.store.ids import new_id
 from workers.retention import contracts
@@ -26,10 +32,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from schema.draft import Draft
+    from schema.store.purchases import Order
     from workers.batch import Batch, Case
     from workers.identity.people import Arrival
 
 _PERSON_COLUMNS: Final = tuple(column.name for column in tables.person.c)
+_TOLD: Final = ("kind", "amount", "currency", "at")
+"""What events tell of a purchase."""
 _FOR_RULES: Final[tuple[tuple[str, Callable[..., Mapping[str, Any]], Any], ...]] = (
     ("consent", consents.known, {}),
     ("purchases", people.bought, {"count": 0, "total": {}}),
@@ -121,7 +130,8 @@ def _weigh(
 
 def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
     """Have what was answered, bought and agreed on written with the batch; what is only tried out is none of it."""
-    sales: dict[tuple[str, str], dict[str, Any]] = {}
+    sales: dict[Order, dict[str, Any]] = {}
+    told_by: dict[Order, tuple[Case, bool]] = {}
     agreed: list[contracts.Said] = []
     for arrival, case in arrivals:
         if arrival.receipt["test"] or arrival.understood.test:
@@ -139,8 +149,13 @@ def keep(batch: Batch, arrivals: Iterable[tuple[Arrival, Case]]) -> None:
             batch.people[row["person_id"]]["holds"] = True
             place = (row["source"], row["external_id"] or row["id"])
             sales[place] = _told_again(sales[place], row) if place in sales else row
-    for row in sales.values():
-        batch.write(tables.purchase, row)
+            told_by[place] = case, arrival.understood.quiet
+    if sales:
+        before = purchases.told_before(batch.connection, [place for place, row in sales.items() if row["external_id"]])
+        for place, row in sales.items():
+            batch.write(tables.purchase, row)
+            case, quiet = told_by[place]
+            _tell_sale(case, row, before.get(place), quiet=quiet)
     contracts.take_up(batch, agreed)
 
 
@@ -185,6 +200,33 @@ def _purchase(batch: Batch, arrival: Arrival, case: Case, sale: purchase.Sale) -
         "told_at": arrival.happened_at,
         "recorded_at": batch.now,
     }
+
+
+def _tell_sale(case: Case, row: dict[str, Any], before: Mapping[str, Any] | None, *, quiet: bool) -> None:
+    """Tell of a purchase as it is now; nothing where all that is told of it was known."""
+    stands = _told_again(dict(before), row) if before else row
+    if before and all(stands[name] == before[name] for name in _TOLD):
+        return
+    names = [code(each.get("sku") or each.get("name")) for each in stands["products"]]
+    case.tell(
+        PurchaseRecorded(
+            stands["id"],
+            (before or row)["person_id"],
+            stands["kind"],
+            stands["amount"],
+            stands["currency"],
+            [name for name in names if name],
+            stands["at"],
+            quiet=quiet,
+            was=_was(before) if before else UNSET,
+        )
+    )
+
+
+def _was(before: Mapping[str, Any]) -> dict[str, str | None]:
+    amount, at = before["amount"], before["at"].astimezone(UTC).isoformat()
+    told = {"amount": None if amount is None else str(amount), "at": at}
+    return {"kind": before["kind"], "currency": before["currency"]} | told
 
 
 def _told_again(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

@@ -230,7 +230,8 @@ def gain(case: Case, other: Mapping[str, Any]) -> None:
     lead["interests"] = list(dict.fromkeys([*lead["interests"], *other["interests"]]))
     lead["attribution"] = other["attribution"] | lead["attribution"]
     lead["message"] = lead["message"] or other["message"]
-    lead["quiet"] = lead["quiet"] and other["quiet"]
+    if not other["quiet"]:
+        case.wake()
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------

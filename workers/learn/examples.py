@@ -194,8 +194,10 @@ def _add(
             examples.undecided += 1
             return
         decided_at = silent_since + lost_after
-    usable = [row for row in heard if row["recorded_at"] <= decided_at]
-    end = _end(usable, lead["id"], decided_at)
+    # What files tell was recorded long after it was decided: there it counts when it happened.
+    known = "occurred_at" if decided_at < min(row["recorded_at"] for row in own) else "recorded_at"
+    usable = [row for row in heard if row[known] <= decided_at]
+    end = _end(usable, lead["id"], decided_at, known)
     moments = [arrived + age for age in AGES if arrived + age < end]
     if not moments:
         examples.at_once += 1
@@ -206,9 +208,9 @@ def _add(
         examples.add_row(observe(facts, moment))
 
 
-def _end(heard: Iterable[RowMapping], lead_id: str, decided_at: datetime) -> datetime:
-    """When the outcome came about: what was recorded together with it may be what brought it, and is not looked at."""
-    together = [row["occurred_at"] for row in heard if row["recorded_at"] == decided_at and row["lead_id"] == lead_id]
+def _end(heard: Iterable[RowMapping], lead_id: str, decided_at: datetime, known: str) -> datetime:
+    """When the outcome came about: what was known together with it may be what brought it, and is not looked at."""
+    together = [row["occurred_at"] for row in heard if row[known] == decided_at and row["lead_id"] == lead_id]
     return min(max(together), decided_at) if together else decided_at
 
 

@@ -11,6 +11,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from schema import tables
 from schema.events import (
     Event,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from msgspec import UnsetType
+
     from schema.journey.pipeline import Stage
     from workers.batch import Batch, Case
 
@@ -45,13 +49,15 @@ class Ledger:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self.now = batch.now
+        """When what is done happens; earlier where files tell of it."""
         self._opened: dict[str, dict[str, Any]] = {}
         self._changed: dict[str, dict[str, Any]] = {}
         self._changes: list[dict[str, Any]] = []
 
     def open(self, case: Case, pipeline: str, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Open one for a lead, at the stage that `values` names, else the first of its pipeline."""
-        now = self._batch.now
+        now = self.now
         row: dict[str, Any] = dict.fromkeys(column.name for column in tables.opportunity.c)
         row |= {
             "id": new_id(),
@@ -74,7 +80,8 @@ class Ledger:
         said = {field: {"from": None, "to": value} for field, value in values.items() if value not in (None, [])}
         self._note(row, "opened", actor, None, said)
         self._tell(case, row, "opened", OpportunityOpened(
-            row["id"], row["person_id"], pipeline, row["stage"], _owner(case, row), *_money(row), actor
+            row["id"], row["person_id"], pipeline, row["stage"], _owner(case, row), *_money(row), actor,
+            at=self._at(),
         ))  # fmt: skip
         return row
 
@@ -107,16 +114,16 @@ class Ledger:
         """Have one be won, or lost for a reason; on a `channel` that is an interaction with the person."""
         found = changes(row, values or {})
         row |= {field: change["to"] for field, change in found.items()}
-        row |= {"outcome": outcome, "reason": reason, "closed_at": self._batch.now}
+        row |= {"outcome": outcome, "reason": reason, "closed_at": self.now}
         if reason:
             found["reason"] = {"from": None, "to": reason}
         self._note(row, outcome, actor, row["stage"], found)
-        after_s = int((self._batch.now - row["opened_at"]).total_seconds())
+        after_s = int((self.now - row["opened_at"]).total_seconds())
         about = (row["id"], row["person_id"], row["pipeline"], row["stage"], _owner(case, row), *_money(row))
         event: Event = (
-            OpportunityWon(*about, after_s, actor)
+            OpportunityWon(*about, after_s, actor, at=self._at())
             if outcome == "won"
-            else OpportunityLost(*about, reason or "", after_s, actor)
+            else OpportunityLost(*about, reason or "", after_s, actor, at=self._at())
         )
         self._tell(case, row, outcome, event, channel=channel)
 
@@ -156,7 +163,7 @@ class Ledger:
         self, row: dict[str, Any], what: str, actor: str, stage: str | None, found: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """Add the change's row, and bring the opportunity's own up to it."""
-        now = self._batch.now
+        now = self.now
         leaves = what in {"stage", "won", "lost"}
         stayed = int((now - row["stage_since"]).total_seconds()) if leaves else None
         if what == "stage":
@@ -180,6 +187,9 @@ class Ledger:
                 "data": found,
             }
         )
+
+    def _at(self) -> datetime | UnsetType:
+        return self.now if self.now < self._batch.now else UNSET
 
     def _tell(self, case: Case, row: dict[str, Any], kind: str, event: Event, *, channel: str = "") -> None:
         case.tell(event)

@@ -89,9 +89,11 @@ def _follow(ledger: Ledger, case: Case, known: list[dict[str, Any]], sale: Row[A
         if pipeline.state in case.came_into and all(move.to_state != pipeline.state for move in case.moves):
             since = case.had["entered_at"] if case.had else None  # it came there before this run
             if not any(row["outcome"] is None or (since and row["opened_at"] >= since) for row in own):
+                ledger.now = case.began
                 own.append(ledger.open(case, name, {}, _JOURNEY))
-        for move in case.moves:
+        for move, at in zip(case.moves, case.moved_at, strict=True):
             there = [row for row in own if row["outcome"] is None]
+            ledger.now = max([at, *(row["touched_at"] for row in there)])
             outcome = _decides(case, pipeline, move)
             if outcome == "won":
                 _win(ledger, case, pipeline, there, sale)
@@ -100,6 +102,7 @@ def _follow(ledger: Ledger, case: Case, known: list[dict[str, Any]], sale: Row[A
                     ledger.decide(case, row, "lost", _JOURNEY, reason=_reason(move))
             elif move.to_state == pipeline.state and not there:
                 own.append(ledger.open(case, name, {}, _JOURNEY))
+        ledger.now = case.batch.now
 
 
 def _win(

@@ -226,16 +226,29 @@ def _read(connection: Connection, journey: str, window: Window, ids: Sequence[st
         moves[lead_id] = list(made)
     for row in rows(_HANDLED):
         handled[row.lead_id].append(ByHand(row.at, "", row.reason or "", row.actor or "", row.outcome, row.owner or ""))
-    older = [row.id for row in leads.values() if row.created_at < window.since]
+    older = {row.id for row in leads.values() if _known_since(row, touches[row.id]) < window.since}
     before: dict[str, dict[str, Row[Any]]] = defaultdict(dict)
     if older:
-        for row in connection.execute(_BEFORE, {"ids": uuid_array(older), "since": window.since}):
+        for row in connection.execute(_BEFORE, {"ids": uuid_array(sorted(older)), "since": window.since}):
             before[row.lead_id][row.step] = row
     return [
-        _recorded(leads[lead_id], touches[lead_id], moves[lead_id], handled[lead_id], before.get(lead_id, {}), window)
+        _recorded(
+            leads[lead_id],
+            touches[lead_id],
+            moves[lead_id],
+            handled[lead_id],
+            before.get(lead_id, {}) if lead_id in older else None,
+            window,
+        )
         for lead_id in ids
         if lead_id in leads
     ]
+
+
+def _known_since(row: Row[Any], touches: Sequence[Row[Any]]) -> datetime:
+    """Since when a lead is known here, which may be long after it began: files tell of it later."""
+    known: datetime = row.created_at
+    return min((touch.recorded_at for touch in touches), default=known)
 
 
 def _recorded(
@@ -243,7 +256,7 @@ def _recorded(
     touches: Sequence[Row[Any]],
     moves: Sequence[Row[Any]],
     handled: Sequence[ByHand],
-    before: dict[str, Row[Any]],
+    before: dict[str, Row[Any]] | None,
     window: Window,
 ) -> Recorded:
     fields = row._asdict()
@@ -275,7 +288,7 @@ def _recorded(
         touches=tuple(earlier),
         arrivals=tuple(arrivals),
         by_hand=(*by_hand, *handled),
-        carried=_carried(row, moves, before, window) if row.created_at < window.since else None,
+        carried=_carried(row, moves, before, window) if before is not None else None,
         found=_found(row, moves, window),
     )
 

@@ -25,6 +25,7 @@ from schema.journey.check import (
     sources,
     steps,
     surveys,
+    targets,
 )
 from schema.journey.check.finding import Finding, View
 from schema.journey.check.world import POINTS, world
@@ -127,6 +128,12 @@ _CHECKS: tuple[tuple[_Check, frozenset[str]], ...] = (
     ),
     (surveys.asking, _of("surveys", "when") | _of("mail")),
     (surveys.links, _of("surveys", "template") | _of("templates", "text", "html")),
+    (
+        targets.names,
+        _of("kpis", "targets", "of", "state", "transition", "pipeline", "ticket", "survey", "campaign")
+        | _of("lifecycle", "to") | _of("transitions") | _of("pipelines") | _of("service", "kinds")
+        | _of("surveys") | _of("campaigns"),
+    ),
     (guards.lists, _of("lists")),
     (guards.answers, frozenset()),
 )  # fmt: skip
