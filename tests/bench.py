@@ -2,6 +2,7 @@
 `make bench`: the benchmark on servers of its own, started as the tests start them.
 
     python -m tests.bench [options of `throughline bench`]    prints the table, writes bench.json, exits as it does
+    python -m tests.bench --figures N                         counts N events into figures, and asks for them
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import subprocess
 import sys
 
 from services.embedded import die_with_parent
+from tests import figures
 from tests.servers import ROOT, Postgres, RabbitMQ
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--figures"]:
+        return figures.run(int(arguments[1]) if len(arguments) > 1 else 1_000_000)
     with Postgres({"track_commit_timestamp": "on"}) as postgres, RabbitMQ() as rabbitmq:
         environment = os.environ | {
             "THROUGHLINE_DATABASE_URL": postgres.url(),

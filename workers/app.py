@@ -23,7 +23,7 @@ from workers.broker import make_broker
 from workers.campaigns.looks import Looker
 from workers.deliver import Deliverer
 from workers.hints import Hints
-from workers.learn import baskets
+from workers.kpi import KPI, Kpi
 from workers.runtime import STEPS, Runtime
 from workers.sweep import Sweeper
 
@@ -43,7 +43,6 @@ SWEEP: Final = "sweep"
 NURTURE: Final = "nurture"
 FOLLOWUP: Final = "followup"
 DELIVER: Final = "deliver"
-KPI: Final = "kpi"
 
 
 def build(
@@ -85,7 +84,9 @@ def build(
         broker.add_middleware(DeliveryEnded(deliverer))
         _declare(broker, DELIVER, lambda _: deliverer.wake())
     if KPI in serves:
-        _declare(broker, KPI, lambda _: baskets.count(engine, clock()))
+        kpi = Kpi(engine, hints, clock=clock)
+        broker.add_middleware(CountingEnded(kpi))
+        _declare(broker, KPI, lambda _: kpi.hear())
     if SWEEP in serves:
         sweeper = Sweeper(engine, hints, settings, clock=clock)
         _declare(broker, SWEEP, lambda _: sweeper.hear())
@@ -110,6 +111,16 @@ class DeliveryEnded(dramatiq.Middleware):
 
     def before_worker_shutdown(self, *_: object) -> None:
         self._deliverer.stop()
+
+
+class CountingEnded(dramatiq.Middleware):
+    """Ends the counting after the portion at work when the worker is to stop."""
+
+    def __init__(self, kpi: Kpi) -> None:
+        self._kpi = kpi
+
+    def before_worker_shutdown(self, *_: object) -> None:
+        self._kpi.stop()
 
 
 def register_steps() -> None:

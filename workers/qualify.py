@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from schema import lifecycle
 from schema.events import Event, LeadDisqualified, LeadQualified, LeadUndecided
+from workers.decide import history
 from workers.decide.qualify import Qualification, judge, left_as_it_is, turned_down
 from workers.runtime import step
 
@@ -34,7 +37,7 @@ def qualify(batch: Batch) -> None:
         keep(case, found)
         case.decided(found.outcome, found.reason or None, found.explain())
         if not found.stands:
-            case.tell(_event(found))
+            case.tell(_event(case, found))
         straight = found.outcome == "disqualified" or found.again
         case.go("advance" if straight else case.journey.after("qualify"))
 
@@ -60,10 +63,11 @@ def moved(case: Case, reason: str, *, by_hand: bool = False) -> None:
             keep(case, turned_down(case.facts, case.journey, case.batch.now, told))
 
 
-def _event(found: Qualification) -> Event:
+def _event(case: Case, found: Qualification) -> Event:
+    at = (history.judged_at(case.facts, case.batch.now) or UNSET) if case.facts.quiet else UNSET
     criteria = {judged.criterion.name: judged.verdict for judged in found.criteria}
     if found.outcome == "disqualified":
-        return LeadDisqualified(found.reason, criteria)
+        return LeadDisqualified(found.reason, criteria, at=at)
     if found.outcome == "incomplete":
-        return LeadUndecided(list(found.ask), criteria)
-    return LeadQualified(criteria)
+        return LeadUndecided(list(found.ask), criteria, at=at)
+    return LeadQualified(criteria, at=at)

@@ -7,8 +7,8 @@ Sweep: wakes leads whose wait is over, and finds work whose hint was lost or who
     writes  what such a lead is due for; that those who are there are looked at for campaigns that are new; merges
             people whom arrivals have proven to be one (`workers/merge`); has clocks of tickets be counted by
             a version that was activated (`workers/recalculation`); plans digests (`workers/digests`); removes
-            submissions that expired, and what came to a form that is switched off; has what is bought together
-            counted every day (`workers/learn/baskets`)
+            submissions that expired, and what came to a form that is switched off; has events counted that are not,
+            and every minute whatever else `workers/kpi` looks at
     tells   the queue of each step that owes work: look again
 
 One hint per step says "whatever is due", so a sweep costs the same whether one lead waits or a million. Under a load
@@ -33,10 +33,10 @@ from schema.store.journeys import JourneyBook
 from schema.store.ops import first_id
 from workers import timers
 from workers.campaigns import looks
+from workers.figures import count as counting
 from workers.followups.digests import Digests
 from workers.helpdesk.recalculation import Recalculating
 from workers.identity.merge import merge_by_rule
-from workers.learn import baskets
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -142,8 +142,8 @@ class Sweeper:
             self._swept_at = started
         try:
             self.sweep(self._clock())
+            self._begin_counting(anyway=started >= self._remove_at)
             if started >= self._remove_at:
-                self._begin_counting(self._clock())
                 removed = [remove(self._engine, self._clock()) for remove in (remove_expired, remove_disabled)]
                 more = _REMOVED_AT_ONCE in removed
                 self._remove_at = started + (0.0 if more else _REMOVE_EVERY_S)
@@ -176,11 +176,12 @@ class Sweeper:
             log.info("sweep.found", steps=steps)
         return steps
 
-    def _begin_counting(self, now: datetime) -> None:
-        """Have what is bought together counted anew, if that is due."""
-        with self._engine.begin() as connection:
-            due = baskets.due(connection, now)
-        if due:
+    def _begin_counting(self, *, anyway: bool) -> None:
+        """Have events counted that are not; every minute `anyway`, for what the worker looks at by the clock."""
+        if not anyway:
+            with self._engine.begin() as connection:
+                anyway = counting.owes(connection)
+        if anyway:
             self._hints.send("kpi", ())
 
     def _wake(self, now: datetime) -> set[str]:

@@ -20,6 +20,7 @@ from schema.tables.health import health
 from schema.tables.hint import hint
 from schema.tables.importing import import_run
 from schema.tables.journey import journey, journey_activation, journey_active, journey_move
+from schema.tables.kpi import kpi_bucket, kpi_forecast, kpi_lead, kpi_restated, kpi_target
 from schema.tables.lead import lead
 from schema.tables.message import mailbox, message
 from schema.tables.opportunity import opportunity, opportunity_change
@@ -66,6 +67,11 @@ __all__ = [
     "journey_activation",
     "journey_active",
     "journey_move",
+    "kpi_bucket",
+    "kpi_forecast",
+    "kpi_lead",
+    "kpi_restated",
+    "kpi_target",
     "lead",
     "mailbox",
     "message",

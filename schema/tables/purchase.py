@@ -50,6 +50,7 @@ purchase = Table(
     ForeignKeyConstraint(["person_id"], ["person.id"]),
     UniqueConstraint("source", "external_id"),
     Index("ix_purchase_person", "person_id", "at", "id"),
+    Index("ix_purchase_at", "at"),
 )
 
 _NEWER: Final = (

@@ -70,6 +70,7 @@ ticket = Table(
     UniqueConstraint("number", name="uq_ticket_number"),
     Index("uq_ticket_external", "external_id", "source", unique=True, postgresql_where=text("external_id IS NOT NULL")),
     Index("ix_ticket_lead", "lead_id"),
+    Index("ix_ticket_opened", "opened_at"),
     Index("ix_ticket_person", "person_id"),
     Index("ix_ticket_open", "status", "id", postgresql_where=text("status <> 'closed'")),
     Index("ix_ticket_nobody", "status", "id", postgresql_where=text("owner IS NULL")),

@@ -27,4 +27,10 @@ touchpoint = Table(
         postgresql_using="brin",
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
     ),
+    Index(
+        "ix_touchpoint_occurred",
+        "occurred_at",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
 )

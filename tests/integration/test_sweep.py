@@ -23,7 +23,8 @@ from services.supervise import prepare
 from services.ticker import run_ticker
 from tests.servers import create_database, drop_database
 from workers import sweep
-from workers.app import DELIVER, FOLLOWUP, KPI, NURTURE, SWEEP, build, register_steps
+from workers.app import DELIVER, FOLLOWUP, NURTURE, SWEEP, build, register_steps
+from workers.kpi import KPI
 from workers.runtime import Runtime
 
 if TYPE_CHECKING:
