@@ -16,6 +16,7 @@ from schema.diagram.facts import facts
 from schema.diagram.flow import flow_chart
 from schema.diagram.mermaid import mermaid
 from schema.diagram.model import KINDS, Drawing, Edge, Kind, Marks, Node
+from schema.diagram.overlay import Happened, with_figures
 from schema.diagram.process import process_view
 from schema.diagram.state import state_diagram
 from schema.diagram.style import POLICY
@@ -31,11 +32,13 @@ __all__ = [
     "Drawing",
     "Edge",
     "Form",
+    "Happened",
     "Kind",
     "Marks",
     "Node",
     "compared",
     "draw",
+    "with_figures",
     "written",
 ]
 

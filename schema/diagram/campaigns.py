@@ -37,6 +37,15 @@ def messages(journey: Journey, made: Campaign) -> Iterator[str]:
         yield template.label or template.subject
 
 
+def sent_counts(name: str, made: Campaign) -> tuple[str, ...]:
+    """What counts each of the `messages`: the steps that send it."""
+    steps: dict[str, list[str]] = {}
+    for step, called in zip(made.steps, made.names, strict=True):
+        if step.send is not None:
+            steps.setdefault(step.send, []).append(f"{name}>{called}")
+    return tuple(f"sent:{','.join(each)}" for each in steps.values())
+
+
 def entered_from(journey: Journey, made: Campaign) -> list[str]:
     """
     The states from which people enter: those that are named, and those that the same event leads to.

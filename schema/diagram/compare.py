@@ -10,14 +10,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, TypeVar, get_args
 
-from schema.diagram.model import Change, Drawing, Edge, Group, Node
+from schema.diagram.model import Change, Drawing, Edge, Group, Marks, Node
+from schema.diagram.overlay import told_of
 
 _Part = TypeVar("_Part", Node, Edge)
 _MOST_TOLD: Final = 300
 
 
 def compared(before: Drawing, after: Drawing) -> Drawing:
-    """The drawing of what changes; an arrow that leads elsewhere is removed here and added there."""
+    """
+    The drawing of what changes; an arrow that leads elsewhere is removed here and added there.
+
+    Where both have figures, each box and arrow has those of before and after; moves that neither journey has are left
+    out.
+    """
+    before, after = _of_the_journey(before), _of_the_journey(after)
     nodes = _both(before.nodes, after.nodes)
     ends = {edge.id: (edge.source, edge.target) for edge in after.edges}
     old = [
@@ -32,12 +39,13 @@ def compared(before: Drawing, after: Drawing) -> Drawing:
         groups=_groups(before.groups, after.groups),
         departments=tuple(dict.fromkeys([*after.departments, *before.departments])),
         compared=True,
+        window=after.window or before.window,
     )
     counts = [f"{sum(part.change == change for part in drawing.parts)} {change}" for change in get_args(Change)]
     versions = f"from {before.journey} {before.version} to {after.journey} {after.version}"
     return replace(
         drawing,
-        subtitle=f"{after.subtitle.partition(' · ')[0]} · what changes {versions}",
+        subtitle=f"{after.subtitle.partition(' · ')[0]} · what changes {versions}{_figures(before, after)}",
         description=f"{', '.join(counts)}. {after.description}",
     )
 
@@ -53,10 +61,37 @@ def _both(before: Iterable[_Part], after: Iterable[_Part]) -> Iterator[_Part]:
                 yield replace(old[waiting.pop(0)], change="removed")
             if key in waiting:
                 waiting.remove(key)
-            yield part if part == old[key] else _changed(old[key], part)
+            was, now = replace(old[key], marks=None), replace(part, marks=None)
+            yield _measured(now if was == now else _changed(was, now), old[key].marks, part.marks)
         else:
             yield replace(part, change="added")
     yield from (replace(old[key], change="removed") for key in waiting if key not in new)
+
+
+def _of_the_journey(drawing: Drawing) -> Drawing:
+    """Without moves and states that happened and are not in it."""
+    parts = {part.id for part in drawing.parts if part.marks is not None and part.marks.unknown}
+    return replace(
+        drawing,
+        nodes=tuple(node for node in drawing.nodes if node.id not in parts),
+        edges=tuple(edge for edge in drawing.edges if not {edge.id, edge.source, edge.target} & parts),
+    )
+
+
+def _measured(part: _Part, was: Marks | None, now: Marks | None) -> _Part:
+    """With the figures of before and after, where there are both."""
+    return replace(part, marks=replace(now, was=was, heat=None) if now is not None else was and replace(was, heat=None))
+
+
+def _figures(before: Drawing, after: Drawing) -> str:
+    """Of what days the figures are, and which version has none."""
+    windows = [each.window for each in (before, after)]
+    if windows == [None, None]:
+        return ""
+    window = next(each for each in windows if each is not None)
+    none = [each.version for each in (before, after) if each.window is None]
+    missing = f"; {' and '.join(none)} had no leads then" if none else ""
+    return f" · {told_of(replace(window, only=''))}{missing}"
 
 
 def _changed(old: _Part, new: _Part) -> _Part:
@@ -68,7 +103,15 @@ def _changed(old: _Part, new: _Part) -> _Part:
 
 def _said(part: Node | Edge) -> tuple[str, ...]:
     if isinstance(part, Node):
-        told = (part.label, *part.notes, *part.kpis, part.department, part.outcome, "final" if part.final else "")
+        told = (
+            part.label,
+            *part.notes,
+            *part.links,
+            *part.kpis,
+            part.department,
+            part.outcome,
+            "final" if part.final else "",
+        )
     else:
         told = (part.label, part.note, *part.kpis)
     return tuple(text for text in (*told, part.about) if text)

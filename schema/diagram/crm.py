@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from schema.diagram.campaigns import around, campaign, messages
+from schema.diagram.campaigns import around, campaign, messages, sent_counts
 from schema.diagram.model import Drawing, Edge, Group, Node, titled
 from schema.diagram.parts import drawing, move, state, touchpoints, ways_in
 from schema.diagram.stages import STAGES, Stage, stages
@@ -38,19 +38,17 @@ def _stage_of(kind: str) -> Stage:
 def _touchpoints(journey: Journey, stage_of: dict[str, Stage]) -> Iterator[Node]:
     """What touches the customer in each stage: all channels in, questions, messages, and what moves wait for."""
     yield ways_in(journey, "generation")
-    found: dict[Stage, list[str]] = {stage: [] for stage in STAGES}
-    if any(criterion.unknown == "ask" for criterion in journey.qualify):
-        found["qualification"] += [
-            f"Question: {criterion.name.replace('_', ' ')}"
-            for criterion in journey.qualify
-            if criterion.unknown == "ask"
-        ]
-    for made in journey.campaigns.values():
-        found[_stage_of(made.kind)] += [f"Mail: {subject}" for subject in messages(journey, made)]
+    found: dict[Stage, dict[str, str]] = {stage: {} for stage in STAGES}
+    for criterion in journey.qualify:
+        if criterion.unknown == "ask":
+            found["qualification"][f"Question: {criterion.name.replace('_', ' ')}"] = ""
+    for name, made in journey.campaigns.items():
+        told = (f"Mail: {subject}" for subject in messages(journey, made))
+        found[_stage_of(made.kind)] |= zip(told, sent_counts(name, made), strict=True)
     for name, there in journey.lifecycle.items():
         for way in there.to:
-            found[stage_of[name]] += map(titled, touchpoints(journey, way))
-    for stage, told in found.items():
-        if told:
-            notes = tuple(dict.fromkeys(told))
-            yield Node(f"touchpoints:{stage}", "Touchpoints", "touchpoint", notes, group=stage)
+            found[stage_of[name]] |= {titled(kind): f"touched:{kind}" for kind in touchpoints(journey, way)}
+    for stage, each in found.items():
+        if each:
+            counts = tuple(each.values())
+            yield Node(f"touchpoints:{stage}", "Touchpoints", "touchpoint", tuple(each), group=stage, counts=counts)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from schema.diagram.figures import DELAYS, READING, counted
 from schema.diagram.model import Drawing, titled
-from schema.diagram.style import DEPARTMENTS
+from schema.diagram.style import DEPARTMENTS, WIDEST
+from schema.diagram.text import wrapped
 
-Sort = Literal["arrow", "bar", "box", "dot", "ring", "diamond", "added", "removed", "changed"]
+Sort = Literal["arrow", "bar", "box", "dot", "ring", "diamond", "gauge", "words", "added", "removed", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,16 @@ class Entry:
     text: str
 
 
-def legend(drawing: Drawing) -> list[Entry]:
-    """All entries of a drawing."""
-    return [*_departments(drawing), *_boxes(drawing), *_arrows(drawing), *_changes(drawing), *_marks(drawing)]
+def legend(drawing: Drawing, room: float) -> list[Entry]:
+    """All entries of a drawing; sentences in lines of `room` pixels."""
+    return [
+        *_words(drawing, room),
+        *_departments(drawing),
+        *_boxes(drawing),
+        *_arrows(drawing),
+        *_changes(drawing),
+        *_marks(drawing),
+    ]
 
 
 def _departments(drawing: Drawing) -> Iterator[Entry]:
@@ -64,9 +73,28 @@ def _changes(drawing: Drawing) -> Iterator[Entry]:
     yield Entry("box", "", "the same in both")
 
 
+def _words(drawing: Drawing, room: float) -> Iterator[Entry]:
+    """How the figures are to be read, where there are any."""
+    if drawing.window is not None:
+        for sentence in READING:
+            yield from (Entry("words", "", line) for line in wrapped(sentence, 11.5, room, most=4))
+
+
 def _marks(drawing: Drawing) -> Iterator[Entry]:
     marks = [part.marks for part in drawing.parts if part.marks is not None]
+    widest = drawing.window.widest if drawing.window is not None else 0
+    if widest:
+        yield Entry("arrow", f"edge w{WIDEST}", f"{counted(widest)} {'lead' if widest == 1 else 'leads'}")
+        if widest > WIDEST:
+            half = round(WIDEST / 2)
+            yield Entry("arrow", f"edge w{half}", f"{counted(round(widest * half / WIDEST))}, in proportion")
+            yield Entry("arrow", "edge w1", f"{counted(round(widest * 1.5 / WIDEST))} or fewer")
+    if any(mark.heat is not None for mark in marks):
+        for step, text in enumerate(DELAYS):
+            yield Entry("gauge", f"h{step}", f"half in {text}" if step == 0 else text)
+    if any(mark.bottleneck is not None for mark in marks):
+        yield Entry("box", "bottleneck", "bottleneck")
     if any(mark.unknown for mark in marks):
         yield Entry("arrow", "edge unknown", "happened, not in the journey")
     if any(mark.never for mark in marks):
-        yield Entry("arrow", "edge never", "never happens")
+        yield Entry("arrow", "edge never", "did not happen")

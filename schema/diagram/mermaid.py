@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from schema.diagram.figures import READING, figures
 from schema.diagram.model import Drawing, Edge, Node
-from schema.diagram.sizes import figures
 from schema.diagram.text import plain
 
 _PLAIN: Final = frozenset(" .,+!?'/·")
@@ -28,7 +28,8 @@ _ARROWS: Final = {"move": "-->", "flow": "-->", "message": "-.->"}
 def mermaid(drawing: Drawing) -> str:
     """The drawing as a Mermaid document."""
     lines = _states(drawing) if drawing.kind == "state" else _chart(drawing)
-    return "\n".join([f"%% {_escaped(drawing.subtitle)}", *lines]) + "\n"
+    reading = READING if drawing.window is not None else ()
+    return "\n".join([f"%% {_escaped(drawing.subtitle)}", *(f"%% {text}" for text in reading), *lines]) + "\n"
 
 
 def _states(drawing: Drawing) -> Iterator[str]:
@@ -67,7 +68,7 @@ def _box(node: Node) -> str:
 
 
 def _arrow(edge: Edge) -> str:
-    told = ", ".join(part for part in (edge.label, edge.note, *edge.kpis, *figures(edge.marks)) if part)
+    told = ", ".join(part for part in (edge.label, edge.note, *edge.kpis, *figures(edge.marks, arrow=True)) if part)
     return _escaped(told)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Final, Literal
 
 Kind = Literal["state", "flow", "process", "crm"]
@@ -27,13 +28,26 @@ KINDS: Final[dict[Kind, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A KPI as it is written, `value` and `target` in words; `met` is None where there is too little to say."""
+
+    label: str
+    value: str
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Marks:
     """
     What really happened at a box or on an arrow. None where there is no figure.
 
-    `count` leads; `share` 0 to 1 of those that could; `p50_s` and `p90_s` seconds of waiting; `heat` 0 (no delay to
-    speak of) to 1 (the worst); `width` 0 to 1 by volume; `unknown`: it happened and is not in the journey; `never`: it
-    is in the journey and does not happen.
+    `count` leads; `share` 0 to 1 of those that could; `p50_s` and `p90_s` seconds of waiting, None where so many have
+    not got there yet; `heat` 0 (no delay to speak of) to 1 (the worst); `width` 0 to 1 by volume; `unknown`: it
+    happened and is not in the journey; `never`: it is in the journey and did not happen. of `count`, `open`
+    are still there and `lost` have gone to an end without a sale. `bottleneck` is its rank, from 1, and `gain` what
+    removing it would bring. `parts` are the counts of the box's notes, one by one. `measured` are KPIs. `was` is what
+    there was before, where versions are compared.
     """
 
     count: int | None = None
@@ -44,6 +58,13 @@ class Marks:
     width: float | None = None
     unknown: bool = False
     never: bool = False
+    open: int | None = None
+    lost: int | None = None
+    bottleneck: int | None = None
+    gain: str = ""
+    parts: tuple[int | None, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    was: Marks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,8 @@ class Node:
     """
     A box. `label` and `notes` are written in it, `kpis` are what is measured there, `about` is told on request.
 
-    `group` is the id of the lane or band it stands in.
+    `group` is the id of the lane or band it stands in, `beside` of the box in whose row it stands. `links` say what is
+    at the other end of arrows that may be interrupted. `counts` says of each note what a count of it would be of.
     """
 
     id: str
@@ -64,6 +86,9 @@ class Node:
     department: str = ""
     outcome: Literal["won", "lost", ""] = ""
     final: bool = False
+    links: tuple[str, ...] = ()
+    beside: str = ""
+    counts: tuple[str, ...] = ()
     marks: Marks | None = None
     change: Change | None = None
 
@@ -73,7 +98,7 @@ class Edge:
     """
     An arrow. `move` is a transition between states, `flow` what comes next, `message` what goes to or from a customer.
 
-    `hands_over`: another department goes on from there.
+    `hands_over`: another department goes on from there. `linked`: it may be interrupted, for its boxes name each other.
     """
 
     id: str
@@ -85,17 +110,36 @@ class Edge:
     about: str = ""
     kpis: tuple[str, ...] = ()
     hands_over: bool = False
+    linked: bool = False
     marks: Marks | None = None
     change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A lane or a band, in the order they are drawn."""
+    """A lane or a band, in the order they are drawn; `notes` are written below its name."""
 
     id: str
     label: str
     department: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    Of what days the figures are: from `since` up to but not including `until`, in the time zone `tz`.
+
+    `only` names the part of all leads that they are of, empty for all. Everything is counted that was told until
+    `as_of`, None where nothing has been counted yet. `widest` is the number of leads that the widest line stands for.
+    """
+
+    since: date
+    until: date
+    tz: str
+    as_of: datetime | None
+    only: str = ""
+    widest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +163,21 @@ class Drawing:
     grouping: Literal["", "lanes", "bands"] = ""
     departments: tuple[str, ...] = ()
     compared: bool = False
+    window: Window | None = None
 
     @property
     def parts(self) -> list[Node | Edge]:
         """All boxes and arrows."""
         return [*self.nodes, *self.edges]
 
-    def marked(self, marks: Mapping[str, Marks], unknown: Iterable[Edge] = ()) -> Drawing:
-        """The same with figures on what is named by id, and with moves that happened and are not in the journey."""
-        known = {node.id for node in self.nodes}
+    def marked(self, marks: Mapping[str, Marks], unknown: Iterable[Edge] = (), gone: Iterable[Node] = ()) -> Drawing:
+        """The same with figures on what is named by id, and with moves and states that the journey does not have."""
+        nodes = (*self.nodes, *gone)
+        known = {node.id for node in nodes}
         more = tuple(edge for edge in unknown if edge.source in known and edge.target in known)
         return replace(
             self,
-            nodes=tuple(replace(node, marks=marks.get(node.id, node.marks)) for node in self.nodes),
+            nodes=tuple(replace(node, marks=marks.get(node.id, node.marks)) for node in nodes),
             edges=tuple(replace(edge, marks=marks.get(edge.id, edge.marks)) for edge in (*self.edges, *more)),
         )
 

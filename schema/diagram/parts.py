@@ -155,7 +155,8 @@ def _kinds(atom: Tree) -> Iterator[str]:
 def ways_in(journey: Journey, group: str) -> Node:
     """All channels that leads come in by, as one box."""
     notes = tuple(f"{CHANNELS[kind]}: {', '.join(labels)}" for kind, labels in channels(journey).items())
-    return Node("channels", "Ways in", "touchpoint", notes, about="Where leads come from.", group=group)
+    counts = tuple(f"channel:{kind}" for kind in channels(journey))
+    return Node("channels", "Ways in", "touchpoint", notes, about="Where leads come from.", group=group, counts=counts)
 
 
 def channels(journey: Journey) -> dict[str, list[str]]:

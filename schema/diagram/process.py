@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from schema.diagram.campaigns import around, campaign, messages
+from schema.diagram.campaigns import around, campaign, messages, sent_counts
 from schema.diagram.model import Drawing, Edge, Group, Node, titled
-from schema.diagram.parts import NO_DEPARTMENT, drawing, move, state, touchpoints, ways_in
+from schema.diagram.parts import NO_DEPARTMENT, called, drawing, move, state, touchpoints, ways_in
 from schema.journey.model import Journey
 
 CUSTOMER: Final = "customer"
@@ -46,9 +47,7 @@ class _Process:
                 system = self.journey.transition(way).system or ""
                 other = system if system not in {there.system, self.journey.lifecycle[target].system} else ""
                 self.edges.append(move(self.journey, name, way, target, besides=other, note=False))
-                for kind in touchpoints(self.journey, way):
-                    self._touch(f"touch:{kind}", titled(kind))
-                    self._message(f"touch:{kind}", f"state:{target}")
+        self._touchpoints()
         used = {node.group for node in self.nodes.values()}
         departments = [Group(f"lane:{name}", titled(name), name) for name in self._departments()]
         groups = [Group(CUSTOMER, "Customer"), *departments, Group(f"lane:{NO_DEPARTMENT}", "No department")]
@@ -87,15 +86,54 @@ class _Process:
             box = campaign(name, made, group=lane)
             self.nodes[box.id] = box
             self.edges += around(self.journey, name, made)
-            sent = list(messages(self.journey, made))
+            sent = tuple(messages(self.journey, made))
             if sent:
-                self._touch(f"mail:{name}", "Mail", *sent)
-                self._message(box.id, f"mail:{name}")
+                key = f"mail:{name}"
+                self.nodes[key] = Node(
+                    id=key,
+                    label="Mail",
+                    shape="touchpoint",
+                    notes=sent,
+                    group=CUSTOMER,
+                    links=(f"← {box.label}",),
+                    beside=box.id,
+                    counts=sent_counts(name, made),
+                )
+                self.nodes[box.id] = replace(box, links=("→ Mail",))
+                self._message(box.id, key, linked=True)
 
-    def _touch(self, key: str, label: str, *notes: str) -> None:
-        self.nodes.setdefault(key, Node(key, label, "touchpoint", notes, group=CUSTOMER))
+    def _touchpoints(self) -> None:
+        """What customers do that moves wait for: in the row of where it leads them, together if it leads there too."""
+        leads_to: dict[str, list[str]] = {}
+        for there in self.journey.lifecycle.values():
+            for way, target in there.to.items():
+                for kind in touchpoints(self.journey, way):
+                    if target not in leads_to.setdefault(kind, []):
+                        leads_to[kind].append(target)
+        together: dict[tuple[str, ...], list[str]] = {}
+        for kind, targets in leads_to.items():
+            together.setdefault(tuple(targets), []).append(kind)
+        for states, kinds in together.items():
+            self._touch(kinds, states)
 
-    def _message(self, source: str, target: str) -> None:
-        key = f"message:{source}:{target}"
-        if all(edge.id != key for edge in self.edges):
-            self.edges.append(Edge(key, source, target, "message"))
+    def _touch(self, kinds: list[str], states: tuple[str, ...]) -> None:
+        key = f"touch:{'+'.join(kinds)}"
+        names = tuple(map(titled, kinds))
+        one = len(names) == 1
+        self.nodes[key] = Node(
+            key,
+            names[0] if one else "Touchpoints",
+            "touchpoint",
+            () if one else names,
+            group=CUSTOMER,
+            links=tuple(f"→ {called(self.journey, name)}" for name in states),
+            beside=f"state:{states[0]}",
+            counts=tuple(f"touched:{kind}" for kind in kinds),
+        )
+        for name in states:
+            box = self.nodes[f"state:{name}"]
+            self.nodes[box.id] = replace(box, links=(*box.links, f"← {', '.join(names)}"))
+            self._message(key, box.id, linked=True)
+
+    def _message(self, source: str, target: str, *, linked: bool = False) -> None:
+        self.edges.append(Edge(f"message:{source}:{target}", source, target, "message", linked=linked))

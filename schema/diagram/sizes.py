@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from itertools import zip_longest
+from typing import Final
 
+from schema.diagram.figures import Style, counted, told
 from schema.diagram.model import Edge, Marks, Node
 from schema.diagram.text import width as text_width
 from schema.diagram.text import wrapped
 
-Style = Literal["label", "note", "kpi", "figures", "way", "aside"]
-
-SIZE: Final[dict[Style, float]] = {"label": 14, "note": 11.5, "kpi": 11, "figures": 11.5, "way": 12, "aside": 10.5}
+SIZE: Final[dict[Style, float]] = {
+    "label": 14, "note": 11.5, "kpi": 11, "figures": 11.5, "way": 12, "aside": 10.5, "touch": 11, "times": 11,
+    "alarm": 11.5, "met": 11, "missed": 11, "few": 11, "odd": 11, "badge": 11,
+}  # fmt: skip
 """How large each style of text is."""
-HEIGHT: Final[dict[Style, float]] = {"label": 18, "note": 15, "kpi": 15, "figures": 16, "way": 15, "aside": 13}
+HEIGHT: Final[dict[Style, float]] = {
+    "label": 18, "note": 15, "kpi": 15, "figures": 16, "way": 15, "aside": 13, "touch": 15, "times": 14,
+    "alarm": 18, "met": 15, "missed": 15, "few": 15, "odd": 15, "badge": 15,
+}  # fmt: skip
 """How much of the page a line of it takes."""
-BOLD: Final = frozenset({"label", "figures"})
+BOLD: Final = frozenset({"label", "figures", "alarm", "missed", "badge"})
+_OUTCOMES: Final = {"won": "✓ won", "lost": "✕ lost"}
 SIGN: Final = 17.0
 """Room for the sign of a change beside a label."""
 PORT: Final = 14.0
 """Least distance between two arrows on one side of a box."""
 _ROOM: Final = 168.0
 _WAY_ROOM: Final = 128.0
+_FIGURES_ROOM: Final = 112.0
+_BOTH_ROOM: Final = 150.0
 _PAD: Final = 14.0
 _START: Final = 16.0
 _LEAST_WIDTH: Final = 84.0
 _LEAST_HEIGHT: Final = 38.0
-_DAY_S: Final = 86_400
-_HOUR_S: Final = 3_600
-_MINUTE_S: Final = 60
-_MANY: Final = 10_000
-_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,11 @@ def of_node(node: Node, arrows: int) -> Sized:
         return Sized((), _START, _START)
     lines = [
         *_lines(node.label, "label", _ROOM),
-        *(line for note in node.notes for line in _lines(note, "note", _ROOM)),
-        *(line for line in _lines(_measured(node.kpis), "kpi", _ROOM, most=4)),
-        *(line for figure in figures(node.marks) for line in _lines(figure, "figures", _ROOM)),
+        *_lines(_OUTCOMES.get(node.outcome, ""), "badge", _ROOM),
+        *(line for note in notes(node) for line in _lines(note, "note", _ROOM)),
+        *(line for link in node.links for line in _lines(link, "touch", _ROOM)),
+        *_lines(_measured(_not_measured(node)), "kpi", _ROOM, most=4),
+        *_figures(node.marks, _ROOM),
     ]
     width, height = _room(lines)
     least = max(_LEAST_WIDTH, (arrows + 1) * PORT)
@@ -75,11 +81,12 @@ def of_node(node: Node, arrows: int) -> Sized:
 
 def of_edge(edge: Edge) -> Sized:
     """The label of an arrow; without any text it takes no room."""
+    room = _BOTH_ROOM if edge.marks is not None and edge.marks.was is not None else _FIGURES_ROOM
     lines = [
         *_lines(edge.label, "way", _WAY_ROOM, most=2),
         *_lines(edge.note, "aside", _WAY_ROOM, most=2),
-        *_lines(_measured(edge.kpis), "aside", _WAY_ROOM, most=2),
-        *(line for figure in figures(edge.marks) for line in _lines(figure, "figures", _WAY_ROOM)),
+        *_lines(_measured(_not_measured(edge)), "aside", _WAY_ROOM, most=2),
+        *_figures(edge.marks, room, arrow=True),
     ]
     if not lines:
         return Sized((), 2, 0)
@@ -87,29 +94,36 @@ def of_edge(edge: Edge) -> Sized:
     return Sized(tuple(lines), width + 8 + (2 * SIGN if edge.change else 0), height + 4)
 
 
-def figures(marks: Marks | None) -> tuple[str, ...]:
-    """What really happened, in short lines: how many (`1,204 · 41%`), how long (`2 d · 90% in 9 d`), what is odd."""
-    if marks is None:
-        return ()
-    many = [] if marks.count is None else [_counted(marks.count)]
-    many += [] if marks.share is None else [f"{marks.share:.0%}"]
-    long = [] if marks.p50_s is None else [_lasting(marks.p50_s)]
-    long += [] if marks.p90_s is None else [f"90% in {_lasting(marks.p90_s)}"]
-    odd = "not in the journey" if marks.unknown else "never happens" if marks.never else ""
-    return tuple(line for line in (" · ".join(many), " · ".join(long), odd) if line)
+def notes(node: Node) -> tuple[str, ...]:
+    """The notes of a box, each with its count where there is one."""
+    counts = node.marks.parts if node.marks is not None else ()
+    return tuple(
+        note if count is None else f"{note} · {counted(count)}"
+        for note, count in zip_longest(node.notes, counts[: len(node.notes)])
+    )
 
 
-def _counted(number: int) -> str:
-    if number >= _MILLION:
-        return f"{number / _MILLION:.1f}M"
-    return f"{number:,}" if number < _MANY else f"{number / 1000:,.0f}k"
+def _not_measured(part: Node | Edge) -> tuple[str, ...]:
+    """The KPIs of which there is no figure."""
+    marks = part.marks
+    known = {each.label for each in marks.measured} if marks is not None else set()
+    if isinstance(part, Node) and marks is not None and marks.count is not None:
+        known |= {"arrivals", "drop off", "time in state"}
+    return tuple(kpi for kpi in part.kpis if kpi not in known)
 
 
-def _lasting(seconds: float) -> str:
-    for size, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{seconds:.0f} s"
+def _figures(marks: Marks | None, room: float, *, arrow: bool = False) -> list[Written]:
+    """Figures, each in one line where that fits, else broken where it reads well."""
+    lines = []
+    for each in told(marks, arrow=arrow):
+        whole = Written(each.text, each.style)
+        parts = [each.text] if whole.width <= room else each.parts
+        lines += [line for part in parts for line in _lines(part, each.style, room)]
+    return lines
+
+
+def _room(lines: list[Written]) -> tuple[float, float]:
+    return max((line.width for line in lines), default=0.0), sum(HEIGHT[line.style] for line in lines)
 
 
 def _measured(kpis: tuple[str, ...]) -> str:
@@ -120,7 +134,3 @@ def _lines(text: str, style: Style, room: float, most: int = 3) -> list[Written]
     if not text.strip():
         return []
     return [Written(line, style) for line in wrapped(text, SIZE[style], room, most=most, bold=style in BOLD)]
-
-
-def _room(lines: list[Written]) -> tuple[float, float]:
-    return max((line.width for line in lines), default=0.0), sum(HEIGHT[line.style] for line in lines)

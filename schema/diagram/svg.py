@@ -11,34 +11,39 @@ from itertools import pairwise
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+from schema.diagram.figures import figures
 from schema.diagram.layout import Box, Placed, PlacedEdge, PlacedGroup, PlacedNode, Point, placed
 from schema.diagram.legend import Entry, legend
 from schema.diagram.model import Drawing, Edge, Node
-from schema.diagram.sizes import HEIGHT, SIGN, SIZE, Written, figures
-from schema.diagram.style import DEPARTMENTS, STYLE, WIDEST
+from schema.diagram.sizes import HEIGHT, SIGN, SIZE, Written, notes
+from schema.diagram.style import DEPARTMENTS, HEATS, STYLE, WIDEST, on_paper
 from schema.diagram.text import plain, width, wrapped
 
 _SIDE: Final = 24.0
 _HEAD: Final = 66.0
 _LEAST_WIDTH: Final = 420.0
 _ROW: Final = 24.0
+_LINE: Final = 16.0
 _RADIUS: Final = 8.0
 _ARROW: Final = 8.0
 _STEP_ASIDE: Final = 10.0
 _CURVE: Final = 16.0
 _SIGNS: Final = {"added": "+", "removed": "−", "changed": "*"}  # noqa: RUF001 - a minus as wide as the plus
-_OUTCOMES: Final = {"won": "✓ won", "lost": "✕ lost"}
 _HEAT: Final = 5.0
 
 
-def svg(drawing: Drawing) -> str:
-    """The drawing as an SVG document."""
+def svg(drawing: Drawing, *, inside: str = "") -> str:
+    """
+    The drawing as an SVG document.
+
+    `inside` a page of HTML its ids begin with that name, and how it is printed is for the page to say.
+    """
     picture = placed(drawing)
     wide = max(picture.width, _LEAST_WIDTH)
     title = wrapped(drawing.title, 20, wide, most=2, bold=True)
     subtitle = wrapped(drawing.subtitle, 12, wide, most=2)
     head = _HEAD + 24 * (len(title) - 1) + 16 * (len(subtitle) - 1)
-    rows, high = _legend_rows(legend(drawing), wide)
+    rows, high = _legend_rows(legend(drawing, wide), wide)
     full_width = wide + 2 * _SIDE
     full_height = head + picture.height + high + _SIDE
     left = _SIDE + (wide - picture.width) / 2
@@ -56,12 +61,15 @@ def svg(drawing: Drawing) -> str:
         *(part for row, x, y in rows for part in _entry(row, x, y)),
         "</g>",
     ]
+    key = inside or "tl"
+    named = f'aria-labelledby="{key}-title {key}-desc"'
     size = f'width="{_n(full_width)}" height="{_n(full_height)}" viewBox="0 0 {_n(full_width)} {_n(full_height)}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="tl" role="img" aria-labelledby="tl-title tl-desc" {size}>',
-        f'<title id="tl-title">{_t(drawing.title)}: {_t(drawing.subtitle)}</title>',
-        f'<desc id="tl-desc">{_t(drawing.description)} {_t(spoken(drawing))}</desc>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tl" role="img" {named} {size}>',
+        f'<title id="{key}-title">{_t(drawing.title)}: {_t(drawing.subtitle)}</title>',
+        f'<desc id="{key}-desc">{_t(drawing.description)} {_t(spoken(drawing))}</desc>',
         f"<style>{STYLE}</style>",
+        "" if inside else f"<style>{on_paper(full_width, full_height)}</style>",
         _DEFINITIONS,
         *body,
         "</svg>",
@@ -73,10 +81,15 @@ def spoken(drawing: Drawing) -> str:
     """The drawing in sentences, for those who hear it."""
     names = {node.id: node.label or "Start" for node in drawing.nodes}
     ways = [
-        f"{names[edge.source]} to {names[edge.target]}" + (f": {edge.label}" if edge.label else "")
+        f"{names[edge.source]} to {names[edge.target]}"
+        + (f": {', '.join(told)}" if (told := _edge_heard(edge)) else "")
         for edge in drawing.edges
     ]
     return f"Arrows: {'; '.join(ways)}." if ways else ""
+
+
+def _edge_heard(edge: Edge) -> list[str]:
+    return [text for text in (edge.label, *figures(edge.marks, arrow=True)) if text]
 
 
 _DEFINITIONS: Final = (
@@ -107,14 +120,18 @@ def _group(picture: Placed, placed_group: PlacedGroup, at: int) -> Iterator[str]
     odd = " odd" if at % 2 else ""
     yield _rect(f"lane{odd}", box.x, box.y, box.width, box.height, 6)
     colour = _department(placed_group.group.department, picture.drawing.departments)
+    most = max(len(each.notes) for each in picture.groups)
     if picture.drawing.grouping == "lanes":
         yield _rect(f"headbar {colour}", head.x + 10, head.bottom - 2, head.width - 20, 3, 1.5)
-        x, y, anchor = head.middle[0], head.middle[1] + 4 - 8 * (len(placed_group.lines) - 1), "middle"
+        x, y, anchor = head.middle[0], head.middle[1] + 4 - 8 * (len(placed_group.lines) - 1) - 7 * most, "middle"
     else:
         x, y, anchor = head.x + 16, head.y + 26, "start"
     for line in placed_group.lines:
         yield f'<text class="head" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{_t(line)}</text>'
         y += 16
+    for line in placed_group.notes:
+        yield f'<text class="aside" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{_t(line)}</text>'
+        y += 14
 
 
 # -- arrows ------------------------------------------------------------------------------------------------------------
@@ -122,13 +139,17 @@ def _group(picture: Placed, placed_group: PlacedGroup, at: int) -> Iterator[str]
 
 def _edge(placed_edge: PlacedEdge) -> Iterator[str]:
     edge = placed_edge.edge
-    told = ". ".join(part for part in (edge.label, edge.note, edge.about, *figures(edge.marks)) if part)
+    told = ". ".join(part for part in (edge.label, edge.note, edge.about, *figures(edge.marks, arrow=True)) if part)
     yield f'<g class="{_edge_classes(edge)}">'
     if told:
         yield f"<title>{_t(told)}</title>"
     volume = edge.marks.width if edge.marks is not None else None
-    d, arrow = _path(placed_edge.points, placed_edge.label, 0 if volume is None else _by_volume(volume))
-    yield f'<path class="wire" d="{d}"/><path class="head-arrow" d="{arrow}"/></g>'
+    d, arrow = _path(placed_edge.points, placed_edge.label, 0 if volume is None else by_volume(volume))
+    yield f'<path class="wire" d="{d}"/><path class="head-arrow" d="{arrow}"/>'
+    if placed_edge.rest:
+        d, arrow = _path(placed_edge.rest)
+        yield f'<path class="wire" d="{d}"/><path class="head-arrow" d="{arrow}"/>'
+    yield "</g>"
 
 
 def _edge_classes(edge: Edge) -> str:
@@ -136,15 +157,15 @@ def _edge_classes(edge: Edge) -> str:
     names += ["over"] if edge.hands_over and edge.change is None else []
     names += [edge.change] if edge.change else []
     if edge.marks is not None:
-        names += [] if edge.marks.width is None else [f"w{_by_volume(edge.marks.width)}"]
+        names += [] if edge.marks.width is None else [f"w{by_volume(edge.marks.width)}"]
         names += ["unknown"] if edge.marks.unknown else []
         names += ["never"] if edge.marks.never else []
     return " ".join(names)
 
 
-def _by_volume(share: float) -> int:
-    """How wide a line is, in pixels: 1 to `WIDEST`."""
-    return 1 + round((WIDEST - 1) * min(max(share, 0.0), 1.0))
+def by_volume(share: float) -> int:
+    """How wide a line is, in pixels: in proportion, but at least 1."""
+    return max(1, round(WIDEST * min(max(share, 0.0), 1.0)))
 
 
 def _path(points: Sequence[Point], label: Box | None = None, wide: int = 0) -> tuple[str, str]:
@@ -237,16 +258,22 @@ def _node(placed_node: PlacedNode, drawing: Drawing) -> Iterator[str]:
     text = sum(HEIGHT[line.style] for line in placed_node.lines)
     yield from _lines(placed_node.lines, box.middle[0] + (1.5 if node.department else 0), box.middle[1] - text / 2)
     if node.marks is not None and node.marks.heat is not None:
-        share = min(max(node.marks.heat, 0.0), 1.0)
-        yield _rect("heat", box.x + 10, box.bottom - _HEAT, (box.width - 20) * share, 3.5, 1.7)
+        yield from _gauge(box, heated(node.marks.heat))
     if node.change:
         yield from _sign(node.change, box.x, box.y)
     yield "</g>"
 
 
+def _gauge(box: Box, step: int) -> Iterator[str]:
+    """How hot a box is, also without colours: a bar on its lower edge, the longer the hotter."""
+    wide = box.width - 20
+    yield _rect("gauge", box.x + 10, box.bottom - _HEAT, wide, _HEAT, 2)
+    yield _rect("heat", box.x + 10, box.bottom - _HEAT, wide * (step + 1) / HEATS, _HEAT, 2)
+
+
 def _heard(node: Node) -> str:
     """A box in words."""
-    parts = [node.label, *node.notes, f"measured by {', '.join(node.kpis)}" if node.kpis else ""]
+    parts = [node.label, *notes(node), *node.links, f"measured by {', '.join(node.kpis)}" if node.kpis else ""]
     parts += [node.outcome, "final" if node.final else "", node.change or "", *figures(node.marks)]
     return ", ".join(part for part in parts if part)
 
@@ -261,7 +288,14 @@ def _node_classes(node: Node, drawing: Drawing) -> str:
     if node.marks is not None:
         names += ["unknown"] if node.marks.unknown else []
         names += ["never"] if node.marks.never else []
+        names += ["bottleneck"] if node.marks.bottleneck is not None else []
+        names += [] if node.marks.heat is None else [f"h{heated(node.marks.heat)}"]
     return " ".join(name for name in names if name)
+
+
+def heated(heat: float) -> int:
+    """The step of delay, from 0."""
+    return round((HEATS - 1) * min(max(heat, 0.0), 1.0))
 
 
 def _department(name: str, departments: Sequence[str]) -> str:
@@ -288,16 +322,21 @@ def _legend_rows(entries: Sequence[Entry], wide: float) -> tuple[list[tuple[Entr
     """Where each entry stands, and how high the legend is."""
     rows: list[tuple[Entry, float, float]] = []
     x = y = 0.0
+    after_words = False
     for entry in entries:
-        takes = 40 + width(entry.text, 11.5) + 20
-        if x and x + takes > wide:
-            x, y = 0.0, y + _ROW
+        takes = (0 if entry.sort == "words" else 40) + width(entry.text, 11.5) + 20
+        if x and (x + takes > wide or after_words):
+            x, y = 0.0, y + (_LINE if after_words and entry.sort == "words" else _ROW)
+        after_words = entry.sort == "words"
         rows.append((entry, x, y))
         x += takes
     return rows, y + _ROW + 14 if rows else 0.0
 
 
 def _entry(entry: Entry, x: float, y: float) -> Iterator[str]:
+    if entry.sort == "words":
+        yield f'<text x="{_n(x)}" y="{_n(y + 11)}">{_t(entry.text)}</text>'
+        return
     yield f'<g class="{entry.classes}">'
     if entry.sort == "arrow":
         d, arrow = _path(((x, y + 7), (x + 30, y + 7)))
@@ -314,6 +353,8 @@ def _entry(entry: Entry, x: float, y: float) -> Iterator[str]:
             yield _rect("ring", x + 4.5, y + 2.5, 21, 9, 2.5)
         if entry.sort in _SIGNS:
             yield from _sign(entry.sort, x + 2, y + 7)
+        if entry.sort == "gauge":
+            yield from _gauge(Box(x - 6, y, 42, 14), int(entry.classes.removeprefix("h")))
     yield f'<text x="{_n(x + 38)}" y="{_n(y + 11)}">{_t(entry.text)}</text></g>'
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from schema.errors import Permanent
-from services.cli.place import DataDir
+from services.cli.place import DataDir, read_settings, transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from schema.diagram import Drawing, Form, Kind
+    from schema.journey import Journey
 
 FormOption = Annotated[
     str | None,
@@ -21,11 +26,26 @@ FormOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there instead of to the terminal.")
 ]
+OverlayOption = Annotated[
+    str | None,
+    typer.Option("--overlay", metavar="live", help="Show what really happened; without it the plain drawing."),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="DAY", help="With --overlay: the first day, as 2026-11-01. None: 30 days."),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--to", metavar="DAY", help="The first day that does not count any more. None: tomorrow.")
+]
+OnlyOption = Annotated[
+    str | None,
+    typer.Option("--only", metavar="DIM=VALUE", help="Only these leads, as source=website or owner=ana."),
+]
 _SHIPPED: Final = "shipped:default"
 KINDS_HELP: Final = "state (lifecycle), flow (flow chart), process (departments as lanes) or crm (stages and KPIs)"
 
 
-def diagram(
+def diagram(  # noqa: PLR0913 - its options
     kind: Annotated[str, typer.Argument(metavar="state|flow|process|crm", help=f"Which: {KINDS_HELP}.")],
     journey: Annotated[
         str | None,
@@ -34,6 +54,11 @@ def diagram(
             help="A file, - (a pipe), shipped:default, a version, or the name of a journey. None: the active one.",
         ),
     ] = None,
+    *,
+    overlay: OverlayOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    only: OnlyOption = None,
     form: FormOption = None,
     output: OutOption = None,
     data_dir: DataDir = None,
@@ -43,14 +68,18 @@ def diagram(
 
     Where nothing is set up yet, the shipped one is drawn.
 
+    With --overlay live it shows what really happened: how many went where, how long it took, where they wait.
+
     Examples: throughline journey diagram state -o state.svg;
-    throughline journey diagram process --journey my.yaml -o process.svg
+    throughline journey diagram process --journey my.yaml -o process.svg;
+    throughline journey diagram crm --overlay live --from 2026-10-01 --to 2026-11-01 -o crm.svg
     """
     from schema.diagram import draw
     from services.cli.journey import journey_texts, read_journey
 
     wanted = kind_of(kind)
     written_as = form_of(form, output)
+    live = asked(overlay, since, until, only)
     try:
         [text] = journey_texts([journey], data_dir)
     except Permanent as error:
@@ -62,7 +91,64 @@ def diagram(
         journey = _SHIPPED
         [text] = journey_texts([journey], data_dir)
         print("There is no Throughline here: this is the shipped journey. A file: --journey my.yaml.", file=sys.stderr)
-    write(draw(read_journey(text, journey, to_look_at=True), wanted), written_as, output)
+    found = read_journey(text, journey, to_look_at=True)
+    drawing = draw(found, wanted)
+    if live is not None:
+        [drawing] = live.on([(drawing, found)], data_dir)
+    write(drawing, written_as, output)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What figures are asked for: the window, and the part of all leads."""
+
+    since: date | None
+    until: date | None
+    only: tuple[str, str] | None
+
+    def on(
+        self, drawn: Sequence[tuple[Drawing, Journey]], data_dir: Path | None, *, by_version: bool = False
+    ) -> list[Drawing]:
+        """Put figures on drawings; `by_version` of the leads that followed each, if any did. Raises Permanent."""
+        from datetime import UTC, datetime
+
+        from schema.diagram import with_figures
+        from schema.store import overlay
+
+        now = datetime.now(UTC)
+        made = []
+        with transaction(read_settings(data_dir)) as connection:
+            for drawing, journey in drawn:
+                since, until = overlay.days(journey, self.since, self.until, now)
+                only = ("version", journey.version) if by_version else self.only
+                happened = overlay.happened(
+                    connection, journey, since, until, now, only, assigned=drawing.kind == "crm"
+                )
+                had = any(happened.rows.values()) or not by_version
+                made.append(with_figures(drawing, journey, happened) if had else drawing)
+        return made
+
+
+def asked(overlay: str | None, since: str | None, until: str | None, only: str | None) -> Live | None:
+    """Return what figures are asked for, None for none. Raises Permanent."""
+    from schema.store.overlay import part
+
+    if overlay is None:
+        if since or until or only:
+            raise Permanent("option_unfit", "--from, --to and --only are for figures: add --overlay live.")
+        return None
+    if overlay != "live":
+        raise Permanent("overlay_unknown", f"There is no overlay {overlay}. Say --overlay live: what really happened.")
+    return Live(_day(since, "--from"), _day(until, "--to"), part(only))
+
+
+def _day(given: str | None, option: str) -> date | None:
+    from datetime import date
+
+    try:
+        return None if given is None else date.fromisoformat(given)
+    except ValueError as error:
+        raise Permanent("day_unreadable", f"{option} is a day, as in 2026-11-01.") from error
 
 
 def kind_of(name: str) -> Kind:

@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from schema.errors import Permanent
-from services.cli.diagrams import FormOption, OutOption, form_of, kind_of, write
+from services.cli.diagrams import (
+    FormOption,
+    OutOption,
+    OverlayOption,
+    SinceOption,
+    UntilOption,
+    asked,
+    form_of,
+    kind_of,
+    write,
+)
 from services.cli.place import DataDir, read_settings, transaction
 from services.cli.terminal import AsJson, print_json
 
@@ -99,6 +109,9 @@ def diff(  # noqa: PLR0913 - its options
     kind: Annotated[
         str, typer.Option(metavar="state|flow|process|crm", help="With --diagram: which one.", show_default=True)
     ] = "state",
+    overlay: OverlayOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     form: FormOption = None,
     output: OutOption = None,
     data_dir: DataDir = None,
@@ -107,11 +120,14 @@ def diff(  # noqa: PLR0913 - its options
     """
     Say in words what changes from one journey to another, or draw it; comments and spacing do not count.
 
+    A drawing with --overlay live has the figures before and after: those of the leads that followed each version.
+
     Examples: throughline journey diff default my.yaml; throughline journey diff shipped:default my.yaml;
     throughline journey diff --diagram default my.yaml -o changes.svg
     """
-    if not as_diagram and (form or output):
-        raise Permanent("option_unfit", "--format and -o are for the drawing: add --diagram.")
+    if not as_diagram and (form or output or overlay):
+        raise Permanent("option_unfit", "--format, -o and --overlay are for the drawing: add --diagram.")
+    live = asked(overlay, since, until, None)
     from schema.diagram import compared, draw
     from schema.journey.diff import differences, printed
 
@@ -119,7 +135,10 @@ def diff(  # noqa: PLR0913 - its options
     texts = journey_texts([before, after], data_dir)
     a, b = (read_journey(text, which, to_look_at=True) for text, which in zip(texts, (before, after), strict=True))
     if drawn:
-        write(compared(draw(a, drawn[0]), draw(b, drawn[0])), drawn[1], output)
+        both = [draw(each, drawn[0]) for each in (a, b)]
+        if live is not None:
+            both = live.on(list(zip(both, (a, b), strict=True)), data_dir, by_version=True)
+        write(compared(*both), drawn[1], output)
         return
     found = differences(a, b)
     if as_json:

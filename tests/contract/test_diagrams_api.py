@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from sqlalchemy import text
 
 from schema.diagram import FORMS, KINDS, draw, written
 from schema.journey import default_journey, default_text
+from schema.kpi.bins import bin_of
 from tests.management import Site, open_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_FILL: Final = text("""
+INSERT INTO kpi_bucket (journey_name, measure, item, dim, value, day, n, bins)
+SELECT 'default', measure, item, dim, value, DATE '2026-10-05', n, bins
+FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+  AS given (measure text, item text, dim text, value text, n int, bins jsonb)
+""")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +60,77 @@ def test_a_diagram_that_one_has_is_not_sent_again_and_another_version_has_anothe
     assert named.headers["etag"] == other.headers["etag"] != tag
 
 
+@pytest.fixture(scope="module")
+def counted(site: Site) -> str:
+    """October as it was counted, and another version of the journey that most leads followed; its version."""
+    targets = """
+kpis:
+  targets:
+    wins: {kpi: win_rate, of: {state: opportunity}, at_least: 25%}
+    fast: {kpi: time_in_state, of: {state: opportunity}, at_most: 1d}
+"""
+    put = site.client.put(
+        "/v1/journeys", content=default_text() + targets, headers={"Content-Type": "application/yaml"}
+    )
+    version: str = put.json()["version"]
+    days = {"took": {str(bin_of(7_200.0)): 40}}
+    moved = [
+        ("created", "", 100, {}), ("entered", "lead", 100, {}), ("moved", "lead>qualify>opportunity", 90, {}),
+        ("entered", "opportunity", 90, {}), ("left", "opportunity>win>customer", 40, days["took"]),
+        ("moved", "opportunity>win>customer", 40, days["took"]), ("moved", "lead>by_hand>customer", 2, {}),
+        ("handover", "marketing>sales", 90, {}), ("taken", "marketing>sales", 40, days["took"]),
+    ]  # fmt: skip
+    of = [("", "", 1), ("source", "website", 2), ("version", version, 1), ("version", default_journey().version, 10)]
+    given = [
+        {"measure": measure, "item": item, "dim": dim, "value": value, "n": n // part, "bins": took}
+        for measure, item, n, took in moved
+        for dim, value, part in of
+    ]
+    with site.engine.begin() as connection:
+        connection.execute(_FILL, {"rows": json.dumps(given)})
+    return version
+
+
+OCTOBER: Final = "overlay=live&from=2026-10-01&to=2026-11-01"
+
+
+def test_what_really_happened_is_drawn_from_what_was_counted(site: Site, counted: str) -> None:
+    told = site.get(f"/v1/diagrams/process.json?{OCTOBER}&version={counted}")
+    marks = {part["id"]: part["marks"] for part in (*told["nodes"], *told["edges"]) if part["marks"]}
+    assert (marks["state:opportunity"]["count"], marks["state:opportunity"]["open"]) == (90, 50)
+    assert marks["move:opportunity:win"]["p50_s"] == pytest.approx(7_200, rel=0.02)
+    assert marks["unknown:lead:by_hand:customer"]["unknown"]
+    assert marks["state:opportunity"]["bottleneck"] in {1, 2}
+    wins, fast = marks["state:opportunity"]["measured"]
+    assert (wins["label"], wins["value"], wins["target"], wins["met"]) == ("win rate", "100%", "≥ 25%", True)
+    assert (fast["value"], fast["met"]) == ("not known", None)
+    sales = next(group for group in told["groups"] if group["id"] == "lane:sales")
+    assert sales["notes"][0].endswith("from Marketing 90, 50 not taken up")
+    channels = next(node for node in told["nodes"] if node["id"] == "channels")
+    assert 50 in channels["marks"]["parts"]
+    assert (told["window"]["since"], told["window"]["until"]) == ("2026-10-01", "2026-11-01")
+    website = site.get(f"/v1/diagrams/state.json?{OCTOBER}&version={counted}&only=source=website")
+    assert next(node["marks"]["count"] for node in website["nodes"] if node["id"] == "state:lead") == 50
+    crm = site.client.get(f"/v1/diagrams/crm.svg?{OCTOBER}&version={counted}")
+    assert "conversion 0% " not in crm.text
+    assert crm.headers["etag"] != site.client.get(f"/v1/diagrams/crm.svg?version={counted}").headers["etag"]
+
+
+def test_days_long_ago_or_far_ahead_have_nothing_in_them(site: Site, counted: str) -> None:
+    for days in ("from=0001-01-01&to=0001-02-01", "from=9999-11-01&to=9999-12-31"):
+        told = site.get(f"/v1/diagrams/crm.json?overlay=live&{days}&version={counted}")
+        assert {node["marks"]["count"] for node in told["nodes"] if node["id"].startswith("state:")} == {0}
+
+
+def test_two_versions_are_drawn_with_the_figures_of_their_own_leads(site: Site, counted: str) -> None:
+    older = default_journey().version
+    told = site.get(f"/v1/diagrams/state.json?{OCTOBER}&version={counted}&before={older}")
+    lead = next(node["marks"] for node in told["nodes"] if node["id"] == "state:lead")
+    assert (lead["was"]["count"], lead["count"]) == (10, 100)
+    plain = site.get(f"/v1/diagrams/state.json?version={counted}&before={older}")
+    assert (plain["compared"], plain["window"]) == (True, None)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -59,6 +140,13 @@ def test_a_diagram_that_one_has_is_not_sent_again_and_another_version_has_anothe
         ("state.svg?journey=nobody", 404, "journey_not_found"),
         ("state.svg?journey=nobody&version={version}", 404, "journey_not_found"),
         ("state.svg?journey=%00", 422, "validation_failed"),
+        ("state.svg?before=ffffffffffff", 404, "journey_not_found"),
+        ("state.svg?overlay=dead", 422, "validation_failed"),
+        ("state.svg?from=2026-10-01", 422, "overlay_missing"),
+        ("state.svg?overlay=live&from=2026-10-01&to=2026-10-01", 422, "window_empty"),
+        ("state.svg?overlay=live&to=0001-01-01", 422, "window_empty"),
+        ("state.svg?overlay=live&from=1996-10-01&to=2026-10-01", 422, "window_too_long"),
+        ("state.svg?overlay=live&only=nobody=nobody", 422, "dimension_unknown"),
     ],
 )
 def test_what_there_is_not_is_said_in_words(site: Site, path: str, status: int, code: str) -> None:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from schema.diagram import sizes
+from schema.diagram.layout.box import Box, Placed, PlacedEdge, PlacedGroup, PlacedNode, Point, rounded, tidy
 from schema.diagram.layout.columns import columns
 from schema.diagram.layout.layers import Layers, layered
+from schema.diagram.layout.links import linked
 from schema.diagram.layout.order import arrange
 from schema.diagram.layout.ports import Ports, straighten
 from schema.diagram.layout.ranks import against_the_way, rows
 from schema.diagram.layout.tracks import STEP, Run, tracks
-from schema.diagram.model import Drawing, Edge, Group, Node
-from schema.diagram.sizes import Sized, Written
+from schema.diagram.model import Drawing
+from schema.diagram.sizes import Sized
 from schema.diagram.text import wrapped
-
-Point = tuple[float, float]
 
 _GAP: Final = 15.0
 _ARROW_GAP: Final = 18.0
 _NOTHING_THERE: Final = 8.0
 _LOOP: Final = 22.0
 _LOOP_HEIGHT: Final = 24.0
+_LINK: Final = 11.0
+_NOTE: Final = 14.0
 _MARGIN: Final = 16.0
 _LANE_PAD: Final = 20.0
 _LANE_HEAD: Final = 40.0
@@ -33,67 +35,6 @@ _BAND_HEAD: Final = 116.0
 _BAND_PAD: Final = 16.0
 _BETWEEN_BANDS: Final = 26.0
 _STRAIGHT: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle: its left upper corner and its size, in pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def right(self) -> float:
-        return self.x + self.width
-
-    @property
-    def bottom(self) -> float:
-        return self.y + self.height
-
-    @property
-    def middle(self) -> Point:
-        return self.x + self.width / 2, self.y + self.height / 2
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedNode:
-    node: Node
-    box: Box
-    lines: tuple[Written, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedEdge:
-    """`points` from the source to the target, each level with or straight above or below the next one."""
-
-    edge: Edge
-    points: tuple[Point, ...]
-    label: Box | None
-    lines: tuple[Written, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedGroup:
-    """A lane or band; its name stands in `head`."""
-
-    group: Group
-    box: Box
-    head: Box
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """The whole picture without title and legend; everything is within `width` and `height`."""
-
-    drawing: Drawing
-    width: float
-    height: float
-    nodes: tuple[PlacedNode, ...]
-    edges: tuple[PlacedEdge, ...]
-    groups: tuple[PlacedGroup, ...]
 
 
 def placed(drawing: Drawing) -> Placed:
@@ -110,12 +51,14 @@ class _Layout:
         missing = [edge.id for edge in drawing.edges if not {edge.source, edge.target} <= number.keys()]
         if missing:
             raise ValueError(f"arrows without a box: {', '.join(missing)}")
-        self.ends = [(number[edge.source], number[edge.target]) for edge in drawing.edges]
+        self.number = number
+        self.edges = [edge for edge in drawing.edges if not edge.linked]
+        self.ends = [(number[edge.source], number[edge.target]) for edge in self.edges]
         groups = {group.id: at for at, group in enumerate(drawing.groups)}
         at = [groups.get(node.group, 0) for node in drawing.nodes]
         self.lanes = at if drawing.grouping == "lanes" else [0] * len(at)
         self.bands = at if drawing.grouping == "bands" else [0] * len(at)
-        self.labels = [sizes.of_edge(edge) for edge in drawing.edges]
+        self.labels = [sizes.of_edge(edge) for edge in self.edges]
         self.upwards = against_the_way(len(at), self.ends, self.bands)
         self.boxes = [sizes.of_node(node, self._arrows(number[node.id])) for node in drawing.nodes]
         self.loops = {
@@ -127,6 +70,9 @@ class _Layout:
         downwards = [ends[::-1] if at in self.upwards else ends for at, ends in enumerate(self.ends)]
         straight = [ends for ends in downwards if ends[0] != ends[1]]
         self.rows = rows(len(self.boxes), straight, self.bands)
+        for at, node in enumerate(self.drawing.nodes):
+            if node.beside in self.number:
+                self.rows[at] = self.rows[self.number[node.beside]]
         labels = [(label.width, label.height) for label in self.labels]
         outer = [self._outer(box) for box in range(len(self.boxes))]
         self.made: Layers = layered(outer, labels, self.ends, self.upwards, self.rows, lanes=self.lanes)
@@ -157,6 +103,9 @@ class _Layout:
         """The size of a box, as high as its loops together."""
         size = self.boxes[box]
         height = sum(max(self.labels[edge].height, _LOOP_HEIGHT) + 6 for edge in self.loops[box])
+        mine = self.drawing.nodes[box].id
+        links = sum(edge.linked and mine in {edge.source, edge.target} for edge in self.drawing.edges)
+        height = max(height, (links + 1) * _LINK)
         return replace(size, height=max(size.height, height))
 
     def _columns(self) -> dict[int, float]:
@@ -176,6 +125,11 @@ class _Layout:
             self.lane_places.append((left, width))
             left += width
         self.right = left
+        self.notes = [
+            tuple(line for note in group.notes for line in wrapped(note, sizes.SIZE["aside"], width - 24))
+            for group, (_, width) in zip(self.drawing.groups, self.lane_places, strict=False)
+        ]
+        self.head = _LANE_HEAD + _NOTE * max(map(len, self.notes), default=0)
         return x
 
     def _heights(
@@ -184,7 +138,7 @@ class _Layout:
         """Between which layers which link turns (on which track of how many), and each layer's top and height."""
         turns: dict[tuple[int, int], tuple[int, int]] = {}
         layers = self.made.layers
-        top = _MARGIN + (_LANE_HEAD if self.drawing.grouping == "lanes" else 0.0)
+        top = _MARGIN + (self.head if self.drawing.grouping == "lanes" else 0.0)
         y: list[tuple[float, float]] = []
         band = -1
         for at, layer in enumerate(layers):
@@ -230,10 +184,10 @@ class _Layout:
             if cell.is_box:
                 size = self.boxes[cell.box]
                 top, height = y[cell.layer]
-                boxes[cell.box] = _rounded(x[number] - size.width / 2, top + (height - size.height) / 2, size)
+                boxes[cell.box] = rounded(x[number] - size.width / 2, top + (height - size.height) / 2, size)
         nodes = tuple(PlacedNode(node, boxes[at], self.boxes[at].lines) for at, node in enumerate(self.drawing.nodes))
         edges = []
-        for at, edge in enumerate(self.drawing.edges):
+        for at, edge in enumerate(self.edges):
             label = self.labels[at]
             if at not in self.made.chains:
                 edges.append(self._loop(at, boxes[self.ends[at][0]]))
@@ -246,9 +200,12 @@ class _Layout:
             room = None
             if spot is not None:
                 top, height = y[self.made.cells[spot].layer]
-                room = _rounded(x[spot] - label.width / 2, top + (height - label.height) / 2, label)
+                room = rounded(x[spot] - label.width / 2, top + (height - label.height) / 2, label)
             along = points[::-1] if at in self.upwards else points
-            edges.append(PlacedEdge(edge, tuple(_tidy(along)), room, label.lines))
+            edges.append(PlacedEdge(edge, tuple(tidy(along)), room, label.lines))
+        apart = [edge for edge in self.drawing.edges if edge.linked]
+        places = {each.node.id: each.box for each in nodes}
+        edges += linked(apart, places, [each.label for each in edges if each.label is not None], edges)
         return Placed(
             self.drawing,
             round(self.right + _MARGIN, 1),
@@ -300,8 +257,8 @@ class _Layout:
         label = self.labels[at]
         out = box.right + _LOOP
         points = ((box.right, middle - 7), (out, middle - 7), (out, middle + 7), (box.right, middle + 7))
-        room = _rounded(out + 4, middle - label.height / 2, label) if label.lines else None
-        return PlacedEdge(self.drawing.edges[at], _tidy(points), room, label.lines)
+        room = rounded(out + 4, middle - label.height / 2, label) if label.lines else None
+        return PlacedEdge(self.edges[at], tidy(points), room, label.lines)
 
     def _groups(self, y: Sequence[tuple[float, float]]) -> tuple[PlacedGroup, ...]:
         groups = []
@@ -309,29 +266,13 @@ class _Layout:
             if self.drawing.grouping == "lanes":
                 left, width = self.lane_places[at]
                 box = Box(round(left, 1), 0.0, round(width, 1), round(self.bottom + _MARGIN, 1))
-                head = Box(box.x, 0.0, box.width, _LANE_HEAD - 8)
+                head = Box(box.x, 0.0, box.width, self.head - 8)
             else:
                 layers = [y[2 * self.rows[number]] for number, band in enumerate(self.bands) if band == at]
                 top = min((top for top, _ in layers), default=0.0) - _BAND_PAD
                 bottom = max((top + height for top, height in layers), default=0.0) + _BAND_PAD
                 box = Box(0.0, round(top, 1), round(self.right + _MARGIN, 1), round(bottom - top, 1))
                 head = Box(0.0, box.y, _BAND_HEAD, box.height)
-            groups.append(PlacedGroup(group, box, head, wrapped(group.label, 13, head.width - 24, bold=True)))
+            notes = self.notes[at] if self.drawing.grouping == "lanes" else ()
+            groups.append(PlacedGroup(group, box, head, wrapped(group.label, 13, head.width - 24, bold=True), notes))
         return tuple(groups)
-
-
-def _rounded(x: float, y: float, size: Sized) -> Box:
-    return Box(round(x, 1), round(y, 1), round(size.width, 1), round(size.height, 1))
-
-
-def _tidy(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points rounded, without those in the middle of a straight line."""
-    kept: list[Point] = []
-    for x, y in points:
-        point = (round(x, 1), round(y, 1))
-        if kept and kept[-1] == point:
-            continue
-        if len(kept) > 1 and (kept[-2][0] == kept[-1][0] == point[0] or kept[-2][1] == kept[-1][1] == point[1]):
-            kept.pop()
-        kept.append(point)
-    return tuple(kept)

@@ -24,7 +24,7 @@ def ports(made: Layers, x: Mapping[int, float], widths: Sequence[float]) -> Port
     for number, cell in enumerate(made.cells):
         if not cell.is_box:
             continue
-        half = max(widths[cell.box] / 2 - _CORNER, 0.0)
+        half = max(widths[cell.box] / 2 - _CORNER, widths[cell.box] / 4)
         sides: tuple[tuple[Side, list[int]], ...] = (("above", cell.above), ("below", cell.below))
         for side, near in sides:
             in_order = sorted(near, key=lambda other: (x[other], other))
