@@ -52,6 +52,7 @@ SCOPES: Final = {
     "tickets:write": "open tickets, answer, note, assign, resolve and change them",
     "surveys:read": "see surveys, with what customers wrote, and results",
     "surveys:write": "take answers to surveys",
+    "kpis:read": "see figures and targets, where leads wait, what changed, and the process that the log shows",
     "ops:read": "see queues, dead letters and metrics",
     "ops:write": "retry and discard dead letters",
 }

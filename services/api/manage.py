@@ -34,8 +34,10 @@ from services.api.contracts import router as contracts_router
 from services.api.customers import router as customers_router
 from services.api.described import describe
 from services.api.edge import Calm, CommonHeaders
+from services.api.flow import router as flow_router
 from services.api.follow_ups import router as follow_ups_router
 from services.api.handovers import router as handovers_router
+from services.api.kpis import router as kpis_router
 from services.api.merging import router as merging_router
 from services.api.opportunities import router as opportunities_router
 from services.api.owners import router as owners_router
@@ -159,6 +161,8 @@ def create_management(  # noqa: PLR0913 - the parts of the application, put toge
     app.include_router(customers_router)
     app.include_router(merging_router)
     app.include_router(follow_ups_router)
+    app.include_router(flow_router)
+    app.include_router(kpis_router)  # after what stands at a name of its own below /v1/kpis
     app.include_router(handovers_router)
     app.include_router(opportunities_router)
     app.include_router(tickets_router)

@@ -40,6 +40,7 @@ from schema.journey.expressions import Reads
 from schema.journey.fields import FIELDS
 from schema.journey.follow_up import Escalate, FollowUpRule
 from schema.journey.keys import KEYS
+from schema.journey.kpi import Kpis
 from schema.journey.model import (
     KPIS,
     Again,
@@ -66,6 +67,7 @@ from schema.journey.pipeline import Pipeline, Stage
 from schema.journey.service import Desk, Escalation, Opens, Service, Sla, TicketKind
 from schema.journey.source import Consent, Dedupe, FormField, Source, SpamRules
 from schema.journey.survey import Survey
+from schema.journey.target import Target, TargetOf
 from schema.journey.words import short
 from services.cli.main import app
 from tests.servers import ROOT
@@ -130,6 +132,9 @@ PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("`service.slas.<name>`", Sla),
     ("`service.slas.<name>.escalate`, each", Escalation),
     ("`surveys.<name>`", Survey),
+    ("`kpis`", Kpis),
+    ("`kpis.targets.<name>`", Target),
+    ("`kpis.targets.<name>.of`", TargetOf),
 )
 SHORT: Final = {
     Again: "`never`, `news` or a duration is short for a mapping: `unreachable: news`, `no_need: 90d`.",

@@ -64,6 +64,10 @@ CONTRACT = {
     ("post", "/v1/journeys/{name}/rollback"),
     ("post", "/v1/journeys/{version}/migrations"),
     ("get", "/v1/diagrams/{kind}.{form}"),
+    ("get", "/v1/kpis"),
+    ("get", "/v1/kpis/{name}"),
+    ("get", "/v1/kpis/{name}/rows"),
+    ("get", "/v1/kpis/restated"),
     ("get", "/v1/predictions"),
     ("get", "/v1/predictions/{version}"),
     ("get", "/v1/ops/queues"),
@@ -198,8 +202,11 @@ def test_real_events_are_what_their_schema_says(site: Site, name: str) -> None:
 def _data(name: str) -> dict[str, Any]:
     """An example of the event's data, as the event itself would be written."""
     examples = {"string": "x", "boolean": True, "integer": 1, "number": 0.5, "array": ["x"], "object": {"x": "pass"}}
+    written_as = {"date-time": NOW.isoformat(), "decimal": "1.50"}
     fields = json_schema(name)["properties"]["data"]["properties"]
-    data = {field: examples[_kinds(described)[0]] for field, described in fields.items()}
+    data = {
+        field: written_as.get(_format(described), examples[_kinds(described)[0]]) for field, described in fields.items()
+    }
     written: dict[str, Any] = msgspec.to_builtins(msgspec.convert(data, TYPES[name]))
     return written
 
@@ -207,6 +214,12 @@ def _data(name: str) -> dict[str, Any]:
 def _is_allowed(value: object, schema: dict[str, Any]) -> bool:
     named = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
     return named[type(value)] in _kinds(schema)
+
+
+def _format(schema: dict[str, Any]) -> str:
+    """As what its text is to be read, empty where any text will do."""
+    found = [part["format"] for part in (schema, *schema.get("anyOf", ())) if "format" in part]
+    return found[0] if found else ""
 
 
 def _kinds(schema: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import jsonschema
 import pytest
 import typer.main
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from schema import messages, tables
 from schema.settings import Settings
@@ -42,7 +42,7 @@ READING: Final = {
     "journey check", "journey show", "journey versions", "journey diff", "journey simulate", "leads list",
     "leads show", "leads why", "leads score", "events tail", "ops queues", "ops dead-letters", "ops account",
     "keys list", "score models", "score show", "owners list",
-    "people show",
+    "people show", "kpi list", "kpi show", "kpi rows", "kpi restated", "kpi verify",
 }  # fmt: skip
 CHANGING: Final = {
     "migrate",
@@ -57,6 +57,8 @@ CHANGING: Final = {
     "owners back",
     "ops retry",
     "ops discard",
+    "kpi count",
+    "kpi rebuild",
     "keys create",
     "keys revoke",
     "score train",
@@ -364,6 +366,21 @@ def test_queues_are_all_there_with_what_waits_in_them(terminal: Terminal) -> Non
     assert {"name", "waiting", "in_work", "oldest_s", "dead"} <= queues[0].keys()
     assert queues[0]["name"] == "identify"
     assert terminal.says("ops", "queues").startswith("queue\twaiting\t")
+
+
+def test_figures_are_counted_proved_and_put_right(terminal: Terminal) -> None:
+    assert terminal.json("kpi", "count", "--dry-run")["counted"] == 0
+    assert terminal.json("kpi", "count")["left"] == 0
+    assert "Every number is equal" in terminal.says("kpi", "verify")
+    engine = make_engine(terminal.url, name="test")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE kpi_bucket SET n = 5 WHERE measure = 'created' AND dim = ''"))
+    engine.dispose()
+    done = terminal.run("kpi", "verify")
+    assert done.returncode == 1
+    assert ": 5 (0), recounted " in done.stdout
+    assert "1 of them were put right" in terminal.says("kpi", "rebuild")
+    assert terminal.json("kpi", "verify")["equal"]
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
