@@ -42,10 +42,14 @@ _NEXT: Final = """\
   make run                                    the same service, staying up
   http://127.0.0.1:8080/docs                  its HTTP API, while it runs
   throughline leads list                      who is where; leads why ID says why
+  throughline kpi list                        every figure and its target
   throughline journey show --yaml > my.yaml   the journey they took: change it
   throughline journey activate my.yaml        and switch it on
 """
-_SCOPES: Final = "leads:read,leads:write,events:read,ops:read"
+_SCOPES: Final = "leads:read,leads:write,events:read,ops:read,kpis:read,journeys:read"
+_FIGURES: Final = ("arrivals", "qualification_rate", "conversion", "detection_time", "open_opportunities")
+"""What the demo shows of all KPIs: those of which it has something."""
+_DIAGRAM: Final = "throughline-demo.svg"
 
 
 @dataclass
@@ -75,7 +79,8 @@ def demo() -> None:
     """
     Show what Throughline does: sample leads go the whole way, then everything is removed again.
 
-    Needs nothing and leaves nothing; takes about ten seconds. Example: throughline demo
+    Needs nothing, and leaves nothing but a diagram in the folder for temporary files; takes about ten seconds.
+    Example: throughline demo
     """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="throughline-demo-"))
@@ -92,6 +97,7 @@ def demo() -> None:
             _wait_until_settled(api, arrivals)
             way_s = time.monotonic() - sending
             _compare(api, arrivals)
+            _wait_until_counted(api, arrivals)
             _show(api, arrivals, up_s, way_s)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,19 +122,31 @@ class Api:
             raise Permanent("demo_failed", f"GET {path} was answered with {status}: {answer.get('code')}.")
         return answer
 
+    def picture(self, path: str) -> bytes:
+        """Return a picture that is there. Raises Permanent when the answer is none."""
+        status, kind, content = self._asked("GET", path)
+        if status != http.HTTPStatus.OK or "svg" not in kind:
+            raise Permanent("demo_failed", f"GET {path} was answered with {status}, and is no picture.")
+        return content
+
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON of an answer (nothing where it is something else)."""
+        status, kind, content = self._asked(method, path, body, headers)
+        return status, json.loads(content) if "json" in kind else {}
+
+    def _asked(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str, bytes]:
         connection = http.client.HTTPConnection(self._host, timeout=20)
         try:
             connection.request(method, path, body, {"Authorization": f"Bearer {self._key}"} | (headers or {}))
             answer = connection.getresponse()
-            text = answer.read()
+            content = answer.read()
         finally:
             connection.close()
-        is_json = "json" in answer.headers.get("Content-Type", "")
-        return answer.status, json.loads(text) if is_json else {}
+        return answer.status, answer.headers.get("Content-Type", ""), content
 
 
 @contextmanager
@@ -245,6 +263,16 @@ def _settled(api: Api, arrival: Arrival) -> bool:
     return arrival.lead["next_step"] is None
 
 
+def _wait_until_counted(api: Api, arrivals: list[Arrival]) -> None:
+    """Wait until every lead is in the figures."""
+    leads = len({arrival.lead["id"] for arrival in arrivals if arrival.lead})
+    started = time.monotonic()
+    while (counted := api.get("/v1/kpis/arrivals")["items"][0]["value"]) != leads:
+        if time.monotonic() - started > _SETTLE_S:
+            raise Permanent("demo_failed", f"After {_SETTLE_S:.0f} s {counted} of {leads} leads are counted.")
+        time.sleep(_LOOK_EVERY_S)
+
+
 def _compare(api: Api, arrivals: list[Arrival]) -> None:
     """Compare with what `demo.yaml` says, and the number of receipts with the number of different arrivals."""
     wrong = [difference for arrival in arrivals for difference in _differences(api, arrival, arrivals)]
@@ -291,6 +319,7 @@ def _show(api: Api, arrivals: list[Arrival], up_s: float, way_s: float) -> None:
     _show_leads(out, api, leads)
     _show_reasons(out, api, leads)
     _show_events(out, api, leads)
+    _show_figures(out, api)
     different = len({arrival.receipt_id for arrival in arrivals})
     out.print(
         "[bold green]Everything arrived once and is accounted for.[/]\n"
@@ -366,6 +395,24 @@ def _show_events(out: Console, api: Api, leads: list[dict[str, Any]]) -> None:
     first = [event for event in events if event["subject"] == leads[0]["id"]]
     told = ", ".join(f"{event['sequence']} {_short(event['type'])}" for event in first)
     out.print(Text(f"Of {_who(leads[0])}, in order: {told}\n"))
+
+
+def _show_figures(out: Console, api: Api) -> None:
+    """Show some KPIs, and write the diagram with what happened on it."""
+    from rich.text import Text
+
+    from schema.kpi import spoken
+
+    table = _table("What it comes to (figures)", "figure", "of", "value", "sample")
+    for name in _FIGURES:
+        told = api.get(f"/v1/kpis/{name}")
+        for figure in told["items"]:
+            of = " ".join(figure["part"].values())
+            table.add_row(told["title"], of, spoken.value(told["unit"], figure["value"]), str(figure["sample"]))
+    out.print(table)
+    picture = Path(tempfile.gettempdir()) / _DIAGRAM
+    picture.write_bytes(api.picture("/v1/diagrams/state.svg?overlay=live"))
+    out.print(Text(f"The journey with these figures, as a diagram: {picture}\n"))
 
 
 def _short(kind: str) -> str:
