@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schema import tables
 from schema.journey import default_text
-from schema.kpi.bins import bin_of
-from schema.kpi.measures import MODELS
+from schema.kpi.bins import added, bin_of
+from schema.kpi.measures import MODELS, MONTHS, SIZED
 from schema.store import rows
 from schema.store.kpis import CONSUMER
 
@@ -172,11 +172,21 @@ class Life:
 
     def keep(self, connection: Connection, journey: str) -> None:
         """Write the buckets."""
+        days: dict[tuple[str, str, str, str, date], tuple[int, Decimal, dict[int, int]]] = {
+            (measure, item, dim, value, self.first + timedelta(days=day)): (n, total, sizes)
+            for (measure, item, dim, value, day), (n, total, sizes) in self.found.items()
+        }
+        months: dict[tuple[str, str, str, str, date], tuple[int, Decimal, dict[int, int]]] = {}
+        for (measure, item, dim, value, day), (n, total, sizes) in days.items():
+            if measure in SIZED:
+                key = (measure, item, MONTHS + dim, value, day.replace(day=1))
+                held = months.get(key, (0, Decimal(0), {}))
+                months[key] = (held[0] + n, held[1] + total, added((held[2], sizes)))
         found = [
             {"journey_name": journey, "measure": measure, "item": item, "dim": dim, "value": value,
-             "day": self.first + timedelta(days=day), "n": n, "total": total,
+             "day": day, "n": n, "total": total,
              "bins": {str(size): count for size, count in sorted(sizes.items())}}
-            for (measure, item, dim, value, day), (n, total, sizes) in self.found.items()
+            for (measure, item, dim, value, day), (n, total, sizes) in [*days.items(), *months.items()]
         ]  # fmt: skip
         for at in range(0, len(found), 5000):
             rows.insert(connection, tables.kpi_bucket, found[at : at + 5000])
