@@ -58,6 +58,8 @@ _LINKEDIN_VERSION: Final = "202510"
 _META_NO_SUCH: Final = 100
 _META_NO_TOKEN: Final = 190
 
+# Whoever reads the row of `retrieval` before another's claim of it is committed, and locks the receipt after that,
+# finds here that it is claimed.
 _CLAIM: Final = text("""
 WITH due AS (
     SELECT r.id FROM receipt AS r LEFT JOIN retrieval AS f ON f.receipt_id = r.id
@@ -68,6 +70,7 @@ WITH due AS (
     INSERT INTO retrieval AS f (receipt_id, due_at, attempts)
     SELECT id, :until, 1 FROM due
     ON CONFLICT (receipt_id) DO UPDATE SET due_at = excluded.due_at, attempts = f.attempts + 1
+    WHERE f.due_at IS NULL OR f.due_at <= :now
     RETURNING f.receipt_id, f.attempts
 )
 SELECT r.id, r.source, r.channel, r.content_type, r.body, r.headers, r.received_at, c.attempts
